@@ -1,0 +1,3 @@
+//! Who talks to whom.
+#![forbid(unsafe_code)]
+pub mod passive;
