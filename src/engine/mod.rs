@@ -1,5 +1,11 @@
 //! The only conductor: inputs in, polls out (design section 2). Being written on branch main.
 #![forbid(unsafe_code)]
+mod names;
+mod record;
+
+pub(crate) use names::{Answer, Names};
+pub(crate) use record::Record;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -1,0 +1,100 @@
+//! What is kept of a flow for its events.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Names, Now};
+use crate::{
+    event::{
+        Action, Event, FindingEvent, FlowEvent, FlowNumber, NameSource, Opaque, Proto, Verdict,
+    },
+    inspect::Notice,
+    policy::Facts,
+    wire::Pair,
+};
+
+/// Identity and tallies of one flow, live or from a capture.
+pub(crate) struct Record {
+    pub(crate) number: FlowNumber,
+    /// As on the wire.
+    pub(crate) pair: Pair,
+    pub(crate) facts: Facts,
+    pub(crate) verdict: Verdict,
+    pub(crate) opaque: Option<Opaque>,
+    /// Payload bytes released.
+    pub(crate) bytes_out: u64,
+    /// Payload bytes received.
+    pub(crate) bytes_in: u64,
+}
+
+impl Record {
+    /// A flow as it is known at its first packet.
+    pub(crate) fn new(
+        number: FlowNumber,
+        pair: Pair,
+        proto: Proto,
+        names: &Names,
+        now: Now,
+    ) -> Self {
+        let known = names.of(pair.dst.ip());
+        let facts = Facts {
+            app: Vec::new(),
+            dst: pair.dst,
+            proto,
+            names: known.iter().map(|name| (name.clone(), NameSource::Dns)).collect(),
+            wall: now.wall,
+        };
+        let verdict = Verdict { action: Action::Block, rule: "unjudged".into(), approved: false };
+        Self { number, pair, facts, verdict, opaque: None, bytes_out: 0, bytes_in: 0 }
+    }
+
+    /// The event that a notice becomes; what it says of the flow itself is taken in.
+    pub(crate) fn notice(&mut self, notice: Notice, time: Duration) -> Option<Event> {
+        match notice {
+            Notice::Finding { finding, verdict } => {
+                if verdict.action >= self.verdict.action {
+                    self.verdict = verdict.clone();
+                }
+                Some(Event::Finding(FindingEvent {
+                    time: time.as_secs_f64(),
+                    flow: self.number,
+                    finding,
+                    verdict: verdict.action,
+                    rule: verdict.rule,
+                    approved: verdict.approved,
+                }))
+            }
+            // The stream has put it among the facts already.
+            Notice::Name { .. } => None,
+            Notice::Opaque(why) => {
+                self.opaque = Some(why);
+                None
+            }
+        }
+    }
+
+    /// The summary at the flow's end.
+    pub(crate) fn flow_event(&self, time: Duration) -> Event {
+        let (name, name_from) = self.name().unzip();
+        Event::Flow(FlowEvent {
+            time: time.as_secs_f64(),
+            flow: self.number,
+            proto: self.facts.proto,
+            src: self.pair.src,
+            dst: self.pair.dst,
+            app: self.facts.app.first().cloned(),
+            name,
+            name_from,
+            opaque: self.opaque,
+            bytes_out: self.bytes_out,
+            bytes_in: self.bytes_in,
+            verdict: self.verdict.action,
+            rule: self.verdict.rule.clone(),
+        })
+    }
+
+    /// The name closest to what the app asked for: its own claim, else the first name of the DNS chain.
+    fn name(&self) -> Option<(Arc<str>, NameSource)> {
+        let claimed = self.facts.names.iter().rev().find(|(_, from)| *from != NameSource::Dns);
+        claimed.or(self.facts.names.first()).cloned()
+    }
+}
