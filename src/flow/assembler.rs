@@ -30,6 +30,22 @@ impl Assembler {
         self.parts.is_empty()
     }
 
+    /// Sequence number of the first byte kept.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.parts.first().map(|part| part.seq)
+    }
+
+    /// Whether `len` more bytes would be kept, at whatever place.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        // One insertion may fill every hole between parts.
+        self.bytes + len <= Self::MOST_BYTES && 2 * self.parts.len() < Self::MOST_PARTS
+    }
+
+    /// Bytes of memory, bookkeeping included.
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes + self.parts.len() * size_of::<Part>()
+    }
+
     /// Keeps the bytes at `seq` that are not there yet.
     pub(crate) fn insert(&mut self, seq: u32, bytes: &[u8]) {
         let (mut seq, mut bytes) = (seq, bytes);
