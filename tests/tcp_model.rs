@@ -46,13 +46,41 @@ struct Plan {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let sizes = prop_oneof![0usize..10, 10usize..3_000, 3_000usize..200_000];
-    let link = (prop_oneof![Just(0u32), 1u32..100], prop_oneof![Just(0u32), 1u32..50], prop_oneof![Just(0u64), 1u64..60]);
-    let ends = (prop_oneof![Just(1_280usize), Just(1_500), Just(9_000), Just(65_535)], 600usize..100_000);
-    (any::<u64>(), ends, (sizes.clone(), sizes), link, 1usize..20_000, any::<bool>(), any::<bool>()).prop_map(
-        |(seed, (mtu, app_window), (up, down), (loss, duplication, delay), gulp, slow, v6)| Plan {
-            seed, mtu, app_window, up, down, loss, duplication, delay, gulp, slow, v6,
-        },
+    let link = (
+        prop_oneof![Just(0u32), 1u32..100],
+        prop_oneof![Just(0u32), 1u32..50],
+        prop_oneof![Just(0u64), 1u64..60],
+    );
+    let ends = (
+        prop_oneof![Just(1_280usize), Just(1_500), Just(9_000), Just(65_535)],
+        600usize..100_000,
+    );
+    (
+        any::<u64>(),
+        ends,
+        (sizes.clone(), sizes),
+        link,
+        1usize..20_000,
+        any::<bool>(),
+        any::<bool>(),
     )
+        .prop_map(
+            |(seed, (mtu, app_window), (up, down), (loss, duplication, delay), gulp, slow, v6)| {
+                Plan {
+                    seed,
+                    mtu,
+                    app_window,
+                    up,
+                    down,
+                    loss,
+                    duplication,
+                    delay,
+                    gulp,
+                    slow,
+                    v6,
+                }
+            },
+        )
 }
 
 /// A small deterministic generator (xorshift).
@@ -86,14 +114,24 @@ impl Link {
         let copies = 1 + u32::from(dice.per_mille(plan.duplication));
         for _ in 0..copies {
             self.count += 1;
-            let at = now + if plan.delay == 0 { 0 } else { dice.roll(plan.delay) };
+            let at = now
+                + if plan.delay == 0 {
+                    0
+                } else {
+                    dice.roll(plan.delay)
+                };
             self.queue.push(Reverse((at, self.count, packet.clone())));
         }
     }
 
     fn due(&mut self, now: u64) -> Option<Vec<u8>> {
-        let ready = self.queue.peek().is_some_and(|Reverse((at, ..))| *at <= now);
-        ready.then(|| self.queue.pop().map(|Reverse((_, _, packet))| packet)).flatten()
+        let ready = self
+            .queue
+            .peek()
+            .is_some_and(|Reverse((at, ..))| *at <= now);
+        ready
+            .then(|| self.queue.pop().map(|Reverse((_, _, packet))| packet))
+            .flatten()
     }
 
     fn next(&self) -> Option<u64> {
@@ -179,7 +217,9 @@ struct World {
 }
 
 fn bytes(len: usize, salt: u8) -> Vec<u8> {
-    (0..len).map(|n| (n.wrapping_mul(31) >> 3) as u8 ^ salt).collect()
+    (0..len)
+        .map(|n| (n.wrapping_mul(31) >> 3) as u8 ^ salt)
+        .collect()
 }
 
 impl World {
@@ -199,24 +239,53 @@ impl World {
             policy: Arc::new(policy),
         };
         engine.set_rules(rules, Now::default());
-        let mut card = Card { mtu: plan.mtu, inbox: VecDeque::new(), outbox: Vec::new() };
-        let mut iface = Interface::new(smoltcp::iface::Config::new(HardwareAddress::Ip), &mut card, Instant::ZERO);
+        let mut card = Card {
+            mtu: plan.mtu,
+            inbox: VecDeque::new(),
+            outbox: Vec::new(),
+        };
+        let mut iface = Interface::new(
+            smoltcp::iface::Config::new(HardwareAddress::Ip),
+            &mut card,
+            Instant::ZERO,
+        );
         let (own, gateway, remote): (IpCidr, IpAddress, IpAddress) = match plan.v6 {
-            false => ("192.0.2.1/24".parse().unwrap(), "192.0.2.9".parse().unwrap(), "203.0.113.7".parse().unwrap()),
-            true => ("2001:db8::1/64".parse().unwrap(), "2001:db8::9".parse().unwrap(), "2001:db8:1::7".parse().unwrap()),
+            false => (
+                "192.0.2.1/24".parse().unwrap(),
+                "192.0.2.9".parse().unwrap(),
+                "203.0.113.7".parse().unwrap(),
+            ),
+            true => (
+                "2001:db8::1/64".parse().unwrap(),
+                "2001:db8::9".parse().unwrap(),
+                "2001:db8:1::7".parse().unwrap(),
+            ),
         };
         iface.update_ip_addrs(|addresses| addresses.push(own).unwrap());
         match gateway {
-            IpAddress::Ipv4(gateway) => iface.routes_mut().add_default_ipv4_route(gateway).map(drop).unwrap(),
-            IpAddress::Ipv6(gateway) => iface.routes_mut().add_default_ipv6_route(gateway).map(drop).unwrap(),
+            IpAddress::Ipv4(gateway) => iface
+                .routes_mut()
+                .add_default_ipv4_route(gateway)
+                .map(drop)
+                .unwrap(),
+            IpAddress::Ipv6(gateway) => iface
+                .routes_mut()
+                .add_default_ipv6_route(gateway)
+                .map(drop)
+                .unwrap(),
         }
         let buffer = |len| tcp::SocketBuffer::new(vec![0; len]);
         let mut socket = tcp::Socket::new(buffer(plan.app_window), buffer(plan.app_window));
         socket.set_timeout(None);
-        socket.connect(iface.context(), (remote, 80), 49_152).unwrap();
+        socket
+            .connect(iface.context(), (remote, 80), 49_152)
+            .unwrap();
         let mut sockets = SocketSet::new(Vec::new());
         let app = sockets.add(socket);
-        let remote = Remote { to_send: bytes(plan.down, 0xa5).into(), ..Remote::default() };
+        let remote = Remote {
+            to_send: bytes(plan.down, 0xa5).into(),
+            ..Remote::default()
+        };
         Self {
             dice: Dice(plan.seed | 1),
             now: 0,
@@ -236,7 +305,10 @@ impl World {
     }
 
     fn clock(&self) -> Now {
-        Now { mono: Duration::from_millis(self.now), wall: 0 }
+        Now {
+            mono: Duration::from_millis(self.now),
+            wall: 0,
+        }
     }
 
     /// The app writes what it can, reads what there is, and closes when it has written all.
@@ -301,7 +373,8 @@ impl World {
                     Command::Connect { socket, .. } => {
                         self.remote.id = Some(socket);
                         self.remote.connected = true;
-                        self.engine.handle_socket(socket, SocketEvent::Connected, clock);
+                        self.engine
+                            .handle_socket(socket, SocketEvent::Connected, clock);
                     }
                     Command::Shutdown { .. } => self.remote.got_fin = true,
                     Command::Close { reset, .. } => self.remote.closed = Some(reset),
@@ -351,13 +424,19 @@ impl World {
 
     fn remote_speaks(&mut self) {
         let clock = self.clock();
-        let Some(socket) = self.remote.id.filter(|_| self.remote.connected && self.remote.closed.is_none()) else {
+        let Some(socket) = self
+            .remote
+            .id
+            .filter(|_| self.remote.connected && self.remote.closed.is_none())
+        else {
             return;
         };
         if std::mem::take(&mut self.remote.blocked) && self.dice.per_mille(500) {
-            self.engine.handle_socket(socket, SocketEvent::Writable, clock);
+            self.engine
+                .handle_socket(socket, SocketEvent::Writable, clock);
         } else if self.plan.slow {
-            self.engine.handle_socket(socket, SocketEvent::Writable, clock);
+            self.engine
+                .handle_socket(socket, SocketEvent::Writable, clock);
         }
         while !self.remote.sent_fin {
             let most = 1 + self.dice.roll(self.plan.gulp as u64) as usize;
@@ -384,20 +463,45 @@ impl World {
             self.app();
             self.shell();
             self.app();
-            prop_assert!(up.starts_with(&self.remote.got), "the remote end got other bytes than the app sent");
-            prop_assert!(down.starts_with(&self.read), "the app got other bytes than the remote end sent");
-            let engine = self.engine.poll_timeout().map(|at| at.as_millis() as u64 + 1);
-            let app = self.iface.poll_at(Instant::from_millis(self.now as i64), &self.sockets);
+            prop_assert!(
+                up.starts_with(&self.remote.got),
+                "the remote end got other bytes than the app sent"
+            );
+            prop_assert!(
+                down.starts_with(&self.read),
+                "the app got other bytes than the remote end sent"
+            );
+            let engine = self
+                .engine
+                .poll_timeout()
+                .map(|at| at.as_millis() as u64 + 1);
+            let app = self
+                .iface
+                .poll_at(Instant::from_millis(self.now as i64), &self.sockets);
             let app = app.map(|at| at.total_millis() as u64);
             let busy = self.plan.slow && !self.remote.to_send.is_empty();
-            let next = [engine, app, self.up.next(), self.down.next(), busy.then_some(self.now + 5)];
+            let next = [
+                engine,
+                app,
+                self.up.next(),
+                self.down.next(),
+                busy.then_some(self.now + 5),
+            ];
             let next = next.into_iter().flatten().min().unwrap_or(self.now + 100);
             self.now = next.max(self.now + 1).min(self.now + 10_000);
         }
-        prop_assert_eq!(self.remote.got.len(), up.len(), "bytes of the app were lost");
+        prop_assert_eq!(
+            self.remote.got.len(),
+            up.len(),
+            "bytes of the app were lost"
+        );
         prop_assert_eq!(self.read.len(), down.len(), "bytes for the app were lost");
         prop_assert!(self.remote.got_fin, "the app's FIN was not passed on");
-        prop_assert_eq!(self.remote.closed, Some(false), "an orderly end became a reset");
+        prop_assert_eq!(
+            self.remote.closed,
+            Some(false),
+            "an orderly end became a reset"
+        );
         Ok(())
     }
 }
