@@ -1,4 +1,8 @@
 //! The only place with fds, clocks and threads.
+
+#[cfg(feature = "cli")]
+pub mod pcap;
+
 use std::{io, os::fd::OwnedFd};
 use crate::{engine::Config, event::Event, inspect::Rules};
 
