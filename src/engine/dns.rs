@@ -387,7 +387,7 @@ fn udp(out: &mut Vec<u8>, pair: Pair, payload: &[u8]) -> bool {
 }
 
 /// Name and question section of a message with one question (RFC 1035 section 4.1.2).
-fn question(message: &[u8]) -> Option<(std::sync::Arc<str>, &[u8])> {
+pub(super) fn question(message: &[u8]) -> Option<(std::sync::Arc<str>, &[u8])> {
     if message.get(4..6)? != [0, 1] {
         return None;
     }

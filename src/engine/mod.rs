@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+pub mod capture;
 mod control;
 mod datagram;
 mod dns;
@@ -16,6 +17,7 @@ mod out;
 mod record;
 mod slots;
 mod tcp;
+mod watch;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

@@ -1,5 +1,7 @@
 //! The only place with descriptors, clocks and threads. [`Handle`] is what shells hold.
 
+#[cfg(feature = "cli")]
+pub mod pcap;
 mod reactor;
 mod socket;
 
