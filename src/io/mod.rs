@@ -1,4 +1,15 @@
 //! The only place with fds, clocks and threads.
+#[cfg(feature = "cli")]
+pub mod netns;
+#[cfg(feature = "cli")]
+mod netlink;
+#[cfg(feature = "cli")]
+mod passing;
+#[cfg(feature = "cli")]
+pub mod signal;
+#[cfg(feature = "cli")]
+pub mod tun;
+
 use std::{io, os::fd::OwnedFd};
 use crate::{engine::Config, event::Event, inspect::Rules};
 
