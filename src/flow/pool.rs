@@ -1,0 +1,66 @@
+//! Chunks of memory that flows share.
+
+/// Hands out chunks of [`Pool::CHUNK`] bytes up to a total, and takes them back.
+pub(crate) struct Pool {
+    free: Vec<Box<[u8]>>,
+    out: usize,
+    most: usize,
+}
+
+impl Pool {
+    /// Bytes of a chunk: one socket read, and room for a whole segment at the largest MTU.
+    pub(crate) const CHUNK: usize = 65_536;
+    /// Chunks kept ready when nobody needs them: 1 MiB.
+    const SPARE: usize = 16;
+
+    /// A pool that never has more than `bytes` out.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            free: Vec::new(),
+            out: 0,
+            most: (bytes / Self::CHUNK).max(1),
+        }
+    }
+
+    /// A chunk with unspecified content; `None` while all are out.
+    pub(crate) fn take(&mut self) -> Option<Box<[u8]>> {
+        if self.out == self.most {
+            return None;
+        }
+        self.out += 1;
+        Some(
+            self.free
+                .pop()
+                .unwrap_or_else(|| vec![0; Self::CHUNK].into_boxed_slice()),
+        )
+    }
+
+    /// Takes a chunk back.
+    pub(crate) fn give(&mut self, chunk: Box<[u8]>) {
+        self.out -= 1;
+        if self.free.len() < Self::SPARE {
+            self.free.push(chunk);
+        }
+    }
+
+    /// Whether [`Pool::take`] would give one.
+    pub(crate) fn has_room(&self) -> bool {
+        self.out < self.most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_hands_out_more_than_its_total() {
+        let mut pool = Pool::new(3 * Pool::CHUNK);
+        let mut taken: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+        assert_eq!(taken.len(), 3);
+        assert!(!pool.has_room());
+        pool.give(taken.pop().unwrap());
+        assert!(pool.take().is_some());
+        assert!(pool.take().is_none());
+    }
+}

@@ -1,0 +1,90 @@
+//! Retransmission timeout (RFC 6298).
+
+use std::time::Duration;
+
+/// Smoothed round-trip time of one flow's tun side, and the timeout that follows from it.
+pub(crate) struct Rtt {
+    smoothed: Option<Duration>,
+    variation: Duration,
+    timeout: Duration,
+    backoff: u32,
+}
+
+impl Rtt {
+    /// Before the first sample (RFC 6298 section 2.1).
+    const INITIAL: Duration = Duration::from_secs(1);
+    /// As Linux: the RFC's second is meant for the internet, and the app is on this machine.
+    const LEAST: Duration = Duration::from_millis(200);
+    const MOST: Duration = Duration::from_secs(60);
+
+    pub(crate) fn new() -> Self {
+        Self {
+            smoothed: None,
+            variation: Duration::ZERO,
+            timeout: Self::INITIAL,
+            backoff: 0,
+        }
+    }
+
+    /// Takes in a sample of a segment that was sent once (Karn's algorithm).
+    pub(crate) fn sample(&mut self, rtt: Duration) {
+        let smoothed = match self.smoothed {
+            None => {
+                self.variation = rtt / 2;
+                rtt
+            }
+            Some(smoothed) => {
+                self.variation = (self.variation * 3 + smoothed.abs_diff(rtt)) / 4;
+                (smoothed * 7 + rtt) / 8
+            }
+        };
+        self.smoothed = Some(smoothed);
+        self.timeout = (smoothed + self.variation * 4).max(Self::LEAST);
+    }
+
+    /// How long to wait for an acknowledgement now.
+    pub(crate) fn timeout(&self) -> Duration {
+        (self.timeout * (1 << self.backoff.min(10))).min(Self::MOST)
+    }
+
+    /// The wait was in vain.
+    pub(crate) fn back_off(&mut self) {
+        self.backoff += 1;
+    }
+
+    /// New data was acknowledged.
+    pub(crate) fn progress(&mut self) {
+        self.backoff = 0;
+    }
+
+    /// Vain waits in a row.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.backoff
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeout_follows_samples_backs_off_and_recovers() {
+        let mut rtt = Rtt::new();
+        assert_eq!(rtt.timeout(), Duration::from_secs(1));
+        for _ in 0..50 {
+            rtt.sample(Duration::from_millis(100));
+        }
+        assert_eq!(rtt.timeout(), Rtt::LEAST);
+        rtt.back_off();
+        rtt.back_off();
+        assert_eq!(rtt.timeout(), Rtt::LEAST * 4);
+        for _ in 0..20 {
+            rtt.back_off();
+        }
+        assert_eq!(rtt.timeout(), Rtt::MOST);
+        rtt.progress();
+        assert_eq!(rtt.timeout(), Rtt::LEAST);
+        rtt.sample(Duration::from_secs(2));
+        assert!(rtt.timeout() > Duration::from_secs(2));
+    }
+}
