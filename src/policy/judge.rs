@@ -24,8 +24,8 @@ use crate::{
 ///
 /// A rule matches a flow by its address or by one of its names. The names that DNS gave speak for the address: an allow for
 /// one of them is an allow for the flow, unless another of them is blocked. A name that only the flow itself gave (SNI,
-/// Host) is a claim, which can tighten the verdict and never loosen it: a claim that DNS did not confirm is judged like a
-/// destination of its own, and the strictest verdict counts.
+/// Host) is a claim, which can tighten the verdict and never loosen it: each is judged like a destination of its own, and the
+/// strictest verdict counts. So an allow by name holds where DNS gave an allowed name and every claim is allowed too.
 pub struct Policy {
     pub(super) file: Arc<str>,
     pub(super) defaults: Defaults,
@@ -232,28 +232,18 @@ impl Policy {
     ) -> Cause {
         let by_address = self.rules.by_address(query).map(Cause::Rule);
         let otherwise = by_address.unwrap_or(Cause::Default(default));
-        let given = || {
-            names
-                .iter()
-                .filter(|(_, source)| *source == NameSource::Dns)
-        };
-        let by_given = given().filter_map(|(name, _)| self.by_name(query, &wire(name), by_address));
-        let mut strictest = by_given
-            .max_by_key(|cause| self.strictness(*cause))
-            .unwrap_or(otherwise);
-        for (claim, source) in names {
-            if *source == NameSource::Dns
-                || given().any(|(name, _)| name == claim)
-                || is_address(claim, query.ip)
-            {
-                continue;
-            }
-            let cause = self
-                .by_name(query, &wire(claim), by_address)
-                .unwrap_or(otherwise);
-            strictest = std::cmp::max_by_key(strictest, cause, |cause| self.strictness(*cause));
-        }
-        strictest
+        let by_name = |name: &str| self.by_name(query, &wire(name), by_address);
+        let stricter =
+            |one, other| std::cmp::max_by_key(one, other, |cause| self.strictness(*cause));
+        let given = names
+            .iter()
+            .filter(|(_, source)| *source == NameSource::Dns);
+        let by_given = given.filter_map(|(name, _)| by_name(name)).reduce(stricter);
+        let claims = names
+            .iter()
+            .filter(|(claim, source)| *source != NameSource::Dns && !is_address(claim, query.ip));
+        let by_claims = claims.map(|(claim, _)| by_name(claim).unwrap_or(otherwise));
+        by_claims.fold(by_given.unwrap_or(otherwise), stricter)
     }
 
     /// What decides for a destination of this name; none if no rule and no list is about it.

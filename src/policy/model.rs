@@ -193,7 +193,7 @@ impl World {
         let claimed = facts
             .names
             .iter()
-            .filter(|(name, source)| *source != NameSource::Dns && !given.contains(&&**name));
+            .filter(|(_, source)| *source != NameSource::Dns);
         let chain = given.iter().filter_map(|name| for_name(name));
         let mut verdicts = vec![strictest(chain.collect()).unwrap_or(otherwise.clone())];
         verdicts.extend(claimed.map(|(name, _)| for_name(name).unwrap_or(otherwise.clone())));

@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn fault(text: &str) -> String {
@@ -335,4 +334,26 @@ fn every_example_of_the_documentation_is_sound() {
     let told = |text: &str| fault(text).split_once(": ").unwrap().1.to_owned();
     assert!(mistakes.contains(&told("[[rule]]\nsend = []\naction = \"allow\"")));
     assert!(mistakes.contains(&told("[[rule]]\nto = \"192.0.2.7/24\"\naction = \"allow\"")));
+}
+
+#[test]
+fn a_byte_order_mark_and_carriage_returns_are_no_fault() {
+    let config = Config::parse("p.toml", "\u{feff}[default]\r\nleak = \"block\"\r\n").unwrap();
+    assert_eq!(
+        config.defaults.leak.map(|leak| leak.value),
+        Some(Action::Block)
+    );
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_value_makes_reading_panic(key in "(app|to|port|proto|sends|action)", value in "\\PC{0,40}") {
+        let text = format!("[[rule]]\naction = \"allow\"\n{key} = {value:?}\n[limits]\nhold_total = {value:?}\n");
+        let whole = Config::parse("p.toml", &value).and(Config::parse("p.toml", &text));
+        if let Err(error) = whole {
+            proptest::prop_assert!(!error.to_string().contains('\n'), "{}", error);
+        }
+    }
 }

@@ -1,6 +1,5 @@
 #![expect(clippy::type_complexity, reason = "tables of cases")]
 
-
 use super::*;
 use Action::{Allow, Ask, Block};
 use NameSource::{Dns, Http, Sni};
@@ -243,6 +242,7 @@ fn every_name_of_a_cname_chain_counts() {
             (Block, "rule.2"),
         ),
         (&["allow app = \"com.example.bank\""], (Allow, "rule.1")),
+        (&["block", "allow to = \"shop.example\""], (Block, "rule.1")),
     ];
     let chain = [
         ("www.shop.example", Dns),
@@ -308,6 +308,29 @@ fn a_claimed_name_approves_nothing_that_dns_did_not_confirm() {
             &[("www.shop.example", Dns), ("edge.bank.example", Dns)],
             Kind::Imei,
             true,
+        ),
+        (
+            &[("bank.example", Dns), ("evil.example", Dns)],
+            Kind::Imei,
+            true,
+        ),
+        (
+            &[
+                ("bank.example", Dns),
+                ("evil.example", Dns),
+                ("bank.example", Http),
+            ],
+            Kind::Imei,
+            true,
+        ),
+        (
+            &[
+                ("bank.example", Dns),
+                ("evil.example", Dns),
+                ("evil.example", Http),
+            ],
+            Kind::Imei,
+            false,
         ),
         (
             &[("bank.example", Dns), ("192.0.2.7", Http)],
