@@ -92,7 +92,7 @@ impl Grams {
         let mut at = (from + 1).saturating_sub(REACH);
         while at < haystack.len() {
             let round = &haystack[at..];
-            let mut passed = [(0, 0); BLOCKS];
+            let mut passed = [(0u16, 0u16); BLOCKS];
             let mut count = 0;
             for start in (0..round.len()).step_by(STRIDE).take(BLOCKS) {
                 let rest = &round[start..];
@@ -100,13 +100,14 @@ impl Grams {
                     Some(block) => self.filter::<SHORT>(block),
                     None => self.filter_last::<SHORT>(rest),
                 };
-                passed[count % BLOCKS] = (start as u32, lanes);
+                passed[count % BLOCKS] = (start as u16, lanes);
                 count += usize::from(lanes != 0);
             }
             for (start, lanes) in &passed[..count] {
                 let mut lanes = *lanes;
                 while lanes != 0 {
-                    let sample = at + *start as usize + STEP * lanes.trailing_zeros() as usize;
+                    let lane = lanes.trailing_zeros() as usize;
+                    let sample = at + usize::from(*start) + STEP * lane;
                     self.compare::<SHORT>(haystack, sample, found);
                     lanes &= lanes - 1;
                 }
@@ -117,7 +118,7 @@ impl Grams {
 
     /// One bit for each sample of `block` that begins a gram of some needle.
     #[inline]
-    fn filter<const SHORT: bool>(&self, block: &[u8; BLOCK]) -> u32 {
+    fn filter<const SHORT: bool>(&self, block: &[u8; BLOCK]) -> u16 {
         let mut lanes = 0;
         for lane in (0..LANES).rev() {
             let sample = word(block, lane * STEP);
@@ -125,13 +126,13 @@ impl Grams {
             if SHORT {
                 hit |= self.short.get(short_hash(sample));
             }
-            lanes = lanes << 1 | hit & 1;
+            lanes = lanes << 1 | (hit & 1) as u16;
         }
         lanes
     }
 
     #[cold]
-    fn filter_last<const SHORT: bool>(&self, rest: &[u8]) -> u32 {
+    fn filter_last<const SHORT: bool>(&self, rest: &[u8]) -> u16 {
         let mut block = [0; BLOCK];
         block[..rest.len()].copy_from_slice(rest);
         self.filter::<SHORT>(&block)
@@ -183,16 +184,16 @@ const LANES: usize = 8;
 const STRIDE: usize = LANES * STEP;
 /// Bytes that the samples of a block reach.
 const BLOCK: usize = STRIDE - STEP + 8;
-/// Blocks of a round, 4 KiB: what passes the filter is still in the first-level cache when it is compared.
-const BLOCKS: usize = 128;
+/// Blocks of a round, 2 KiB: what passes the filter is still in the first-level cache when it is compared.
+const BLOCKS: usize = 64;
 /// 256 KiB, which the second-level cache of a phone holds.
 const TEXT_WORDS: usize = 1 << 15;
 /// 32 KiB.
 const CONFIRMED_WORDS: usize = 1 << 12;
-/// 8 KiB, as short needles are few.
-const SHORT_WORDS: usize = 1 << 10;
+/// 32 KiB, as short needles are few.
+const SHORT_WORDS: usize = 1 << 12;
 const TEXT_BUCKET_BITS: u32 = 14;
-const SHORT_BUCKET_BITS: u32 = 8;
+const SHORT_BUCKET_BITS: u32 = 10;
 /// Makes letters lower case (and merges some other bytes, which the comparison tells apart).
 const FOLD: u64 = 0x2020_2020_2020_2020;
 /// 2^64 divided by the golden ratio.
