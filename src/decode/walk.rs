@@ -287,7 +287,7 @@ mod tests {
             (base64(&json), vec![Base64, Json], 12),
             (format!("v=%7B%22x%22%3A%22{V}%22"), vec![Percent, Json], 18),
             (format!("data={form}&crc=1"), vec![Base64, Json], 17),
-            (broken, vec![Base64, Json], 68),
+            (broken, vec![Base64, Json], 74),
             (format!("path/{}", base64(V)), vec![Base64], 5),
             (format!("x{}", base64(V)), vec![Base64], 1),
             (data_encoding::HEXLOWER.encode(V.as_bytes()), vec![Hex], 0),
