@@ -40,6 +40,9 @@ pub(super) fn normalize(text: &str, out: &mut String) -> Result<(), DomainFault>
         if start > 0 {
             out.push('.');
         }
+        if label.len() > LONGEST_WRITTEN {
+            return Err(DomainFault::LongLabel(label.len()));
+        }
         match label {
             "" => return Err(DomainFault::EmptyLabel),
             ascii if ascii.is_ascii() => push_ascii(ascii, out)?,
@@ -114,7 +117,9 @@ fn is_stable(c: char) -> bool {
 
 /// RFC 3492 section 6.3. A label is short, so nothing here can overflow 32 bits.
 fn push_punycode(points: &[u32], out: &mut String) {
-    let basic = points.iter().filter_map(|&point| u8::try_from(point).ok().filter(u8::is_ascii));
+    let basic = points
+        .iter()
+        .filter_map(|&point| u8::try_from(point).ok().filter(u8::is_ascii));
     let before = out.len();
     out.extend(basic.map(char::from));
     let basic = u32::try_from(out.len() - before).unwrap_or(0);
@@ -170,6 +175,9 @@ fn adapt(delta: u32, points: u32, first: bool) -> u32 {
 
 const BASE: u32 = 36;
 
+/// Bytes that a label of 63 can have been written with: four for each of its characters.
+const LONGEST_WRITTEN: usize = 63 * 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +185,7 @@ mod tests {
     #[test]
     fn names_take_their_wire_form() {
         let long = "a".repeat(64);
+        let longer = "ü".repeat(150);
         let wide = ["a".repeat(63).as_str(); 4].join(".");
         let table: &[(&str, Result<&str, DomainFault>)] = &[
             ("Bank.Example", Ok("bank.example")),
@@ -188,9 +197,18 @@ mod tests {
             ("bücher.example", Ok("xn--bcher-kva.example")),
             ("BÜCHER.example", Ok("xn--bcher-kva.example")),
             ("faß.example", Ok("xn--fa-hia.example")),
-            ("blåbærsyltetøy.example", Ok("xn--blbrsyltety-y8ao3x.example")),
-            ("他们为什么不说中文.example", Ok("xn--ihqwcrb4cv8a8dqg056pqjye.example")),
-            ("почемужеонинеговорятпорусски.example", Ok("xn--b1abfaaepdrnnbgefbadotcwatmq2g4l.example")),
+            (
+                "blåbærsyltetøy.example",
+                Ok("xn--blbrsyltety-y8ao3x.example"),
+            ),
+            (
+                "他们为什么不说中文.example",
+                Ok("xn--ihqwcrb4cv8a8dqg056pqjye.example"),
+            ),
+            (
+                "почемужеонинеговорятпорусски.example",
+                Ok("xn--b1abfaaepdrnnbgefbadotcwatmq2g4l.example"),
+            ),
             ("例え。テスト", Ok("xn--r8jz45g.xn--zckzah")),
             ("localhost", Ok("localhost")),
             ("", Err(DomainFault::Empty)),
@@ -208,6 +226,7 @@ mod tests {
             ("192.0.2", Err(DomainFault::Number)),
             ("192.0.2.256", Err(DomainFault::Number)),
             (&long, Err(DomainFault::LongLabel(64))),
+            (&longer, Err(DomainFault::LongLabel(300))),
             (&wide, Err(DomainFault::LongName(255))),
         ];
         let mut out = String::new();
@@ -223,7 +242,9 @@ mod tests {
         let mut wrong = Vec::new();
         for c in ('\u{80}'..='\u{2ffff}').filter(|c| !is_dot(*c)) {
             let text = format!("{c}{c}.example");
-            if normalize(&text, &mut out).is_ok() && idna::domain_to_ascii(&text).ok().as_ref() != Some(&out) {
+            if normalize(&text, &mut out).is_ok()
+                && idna::domain_to_ascii(&text).ok().as_ref() != Some(&out)
+            {
                 wrong.push(c);
             }
         }
@@ -232,6 +253,9 @@ mod tests {
 
     #[test]
     fn parents_follow_a_name() {
-        assert_eq!(suffixes("a.b.example").collect::<Vec<_>>(), ["a.b.example", "b.example", "example"]);
+        assert_eq!(
+            suffixes("a.b.example").collect::<Vec<_>>(),
+            ["a.b.example", "b.example", "example"]
+        );
     }
 }

@@ -8,12 +8,15 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod document;
 mod domain;
 mod explain;
 mod field;
 mod judge;
 mod listfile;
 mod lists;
+#[cfg(test)]
+mod model;
 mod nearest;
 mod nets;
 mod rules;
