@@ -50,7 +50,7 @@ pub(super) fn string_around(bytes: &[u8], at: usize, floor: usize) -> Range<usiz
 }
 
 /// Whether a text begins as a JSON object or array does.
-pub(super) fn is_document(text: &[u8]) -> bool {
+pub fn is_document(text: &[u8]) -> bool {
     let mut bytes = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
     match bytes.next() {
         Some(b'{') => matches!(bytes.next(), Some(b'"' | b'}')),

@@ -17,6 +17,7 @@ mod walk;
 mod words;
 
 pub use budget::Budget;
+pub use json::is_document;
 pub use text::Text;
 pub use walk::{DEPTH, Window, walk};
-pub use words::{is_word, run_across};
+pub use words::run_across;

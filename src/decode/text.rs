@@ -1,8 +1,9 @@
+use std::ops::Range;
+
 use super::{base64, hex, json, percent};
 use crate::event::Wrapper;
 
 /// A text for the search, and the way back from it to the wire.
-#[derive(Debug)]
 pub struct Text<'a> {
     /// The bytes themselves.
     pub bytes: &'a [u8],
@@ -18,7 +19,7 @@ pub struct Text<'a> {
 }
 
 /// Where a text comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) enum Origin<'a> {
     /// The window itself, inside wrappers that were opened by others.
     Window(&'a [Wrapper]),
@@ -44,6 +45,19 @@ impl Text<'_> {
                 outer.origin(start.saturating_add(layer.locate(encoded, index)))
             }
         }
+    }
+
+    /// The hexadecimal digits that adjoin `range` where it was decoded from such digits, the nearest first: before it, and
+    /// after it. What bytes say there, their digits say as well, and a few more digits make another number of them.
+    pub fn digits_around(&self, range: Range<usize>) -> Option<(Vec<u8>, Vec<u8>)> {
+        let Origin::Decoded { encoded, layer: layer @ Layer::Hex { .. }, .. } = self.origin else {
+            return None;
+        };
+        let digits = |bytes: &[u8]| bytes.iter().copied().filter(u8::is_ascii_hexdigit).collect::<Vec<u8>>();
+        let mut before = digits(encoded.get(..layer.locate(encoded, range.start))?);
+        before.reverse();
+        let after = digits(encoded.get(layer.locate(encoded, range.end)..)?);
+        Some((before, after))
     }
 
     /// The wrappers around `bytes[index]`, outermost first.

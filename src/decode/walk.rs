@@ -12,7 +12,7 @@ use crate::event::Wrapper;
 pub const DEPTH: usize = 6;
 
 /// Contiguous bytes in which texts are looked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Window<'a> {
     /// The bytes, context included.
     pub bytes: &'a [u8],

@@ -9,7 +9,7 @@ pub(super) struct Words<'a> {
 }
 
 /// Whether `byte` can be part of an encoded value: printable, not a blank and not a quote, or a line break.
-pub fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     // Two ranges that vectorise: 0x25–0x7e, and 0x08–0x0f for CR and LF.
     (byte.wrapping_sub(0x25) <= 0x59) | (byte & 0xf8 == 0x08)
 }

@@ -4,7 +4,7 @@ use super::{Protocol, Sniffed};
 ///
 /// It takes what servers take: bare LF, no blank after the colon, folded header lines. Anything else is
 /// [`Event::Broken`], and what follows is no HTTP.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Http1 {
     state: State,
     head: Head,

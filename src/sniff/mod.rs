@@ -15,5 +15,5 @@ mod turn;
 pub use dns::{Questions, is_dns_port};
 pub use http1::{Event, Head, Http1, Part};
 pub use quic::{is_long_header, is_short_header};
-pub use tls::{Record, Records, find_hello};
+pub use tls::{HELLO_HEAD, Record, Records, find_hello};
 pub use turn::{Protocol, Sniffed, sniff};

@@ -59,9 +59,14 @@ impl Records {
         }
     }
 
-    /// How many bytes of a header that is not whole yet went by.
-    pub fn partial_header(&self) -> usize {
-        if self.have < HEADER { self.have } else { 0 }
+    /// Puts the last `count` bytes of a record back.
+    pub fn unread(&mut self, count: usize) {
+        self.left = self.left.saturating_add(count);
+    }
+
+    /// The bytes of a header that is not whole yet.
+    pub fn partial_header(&self) -> &[u8] {
+        if self.have < HEADER { self.header.get(..self.have).unwrap_or_default() } else { &[] }
     }
 
     fn is_clear(&self) -> bool {
@@ -83,7 +88,7 @@ pub fn find_hello(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Bytes that [`find_hello`] looks at, from the first of the record.
-pub(super) const HELLO_HEAD: usize = 11;
+pub const HELLO_HEAD: usize = 11;
 
 pub(super) fn sniff(bytes: &[u8]) -> Option<Sniffed> {
     match length(bytes) {
@@ -145,7 +150,7 @@ mod tests {
                 }
             }
         }
-        (clear, opaque, at - machine.partial_header(), broken)
+        (clear, opaque, at - machine.partial_header().len(), broken)
     }
 
     #[test]
