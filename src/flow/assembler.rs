@@ -36,7 +36,11 @@ impl Assembler {
         let mut index = 0;
         while !bytes.is_empty() {
             // Skip the parts that end at or before `seq`.
-            while self.parts.get(index).is_some_and(|part| !before(seq, part.end())) {
+            while self
+                .parts
+                .get(index)
+                .is_some_and(|part| !before(seq, part.end()))
+            {
                 index += 1;
             }
             let gap = match self.parts.get(index) {
@@ -54,7 +58,13 @@ impl Assembler {
                 return;
             }
             self.bytes += new;
-            self.parts.insert(index, Part { seq, bytes: bytes[..new].to_vec() });
+            self.parts.insert(
+                index,
+                Part {
+                    seq,
+                    bytes: bytes[..new].to_vec(),
+                },
+            );
             seq = seq.wrapping_add(new as u32);
             bytes = &bytes[new..];
         }

@@ -1,6 +1,6 @@
 //! The only place with fds, clocks and threads.
-use std::{io, os::fd::OwnedFd};
 use crate::{engine::Config, event::Event, inspect::Rules};
+use std::{io, os::fd::OwnedFd};
 
 /// Keeps our own sockets out of the tunnel.
 pub trait Protect: Send {
@@ -9,7 +9,7 @@ pub trait Protect: Send {
 }
 
 /// A running engine: what shells hold.
-pub struct Handle { /* … */ }
+pub struct Handle {/* … */}
 
 /// How to run.
 pub struct Options {
@@ -25,9 +25,15 @@ pub struct Options {
 
 impl Handle {
     /// Takes the tun descriptor and starts the engine's thread. Sockets are opened in the calling thread's network namespace.
-    pub fn start(_tun: OwnedFd, _options: Options) -> io::Result<Handle> { unimplemented!() }
+    pub fn start(_tun: OwnedFd, _options: Options) -> io::Result<Handle> {
+        unimplemented!()
+    }
     /// Swaps policy and identity between two packets.
-    pub fn set_rules(&self, _rules: Rules) { unimplemented!() }
+    pub fn set_rules(&self, _rules: Rules) {
+        unimplemented!()
+    }
     /// Ends every flow, emits their `flow` events and the `drop` counts, joins the thread.
-    pub fn stop(self) -> io::Result<()> { unimplemented!() }
+    pub fn stop(self) -> io::Result<()> {
+        unimplemented!()
+    }
 }
