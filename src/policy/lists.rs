@@ -58,7 +58,9 @@ impl Lists {
                 depths |= depth_bit(name.split('.').count());
                 entries.push((fingerprint(name), owner));
             });
-            if report.taken == 0 && let Some(first) = report.first_rejected.first() {
+            if report.taken == 0
+                && let Some(first) = report.first_rejected.first()
+            {
                 let reason = format!(
                     "no line of list {:?} can be used; line {}: {}",
                     source.name, first.line, first.reason
@@ -66,13 +68,24 @@ impl Lists {
                 return Err(source.error(reason));
             }
             let verdict = format!("list.{}", source.name).into();
-            lists.push(List { verdict, action: source.action, place: source.place.clone(), report });
+            lists.push(List {
+                verdict,
+                action: source.action,
+                place: source.place.clone(),
+                report,
+            });
         }
         entries.sort_unstable();
         entries.dedup_by_key(|(key, _)| *key);
         let keys: Vec<u64> = entries.iter().map(|(key, _)| *key).collect();
         let owners = entries.iter().map(|(_, owner)| *owner).collect();
-        Ok(Lists { index: index(&keys), keys, owners, depths, lists })
+        Ok(Lists {
+            index: index(&keys),
+            keys,
+            owners,
+            depths,
+            lists,
+        })
     }
 
     /// The list that holds `name` or the nearest of its parents.
@@ -114,7 +127,9 @@ impl Lists {
 /// Fingerprint of a name in its wire form, labels taken from the right so that a parent's is on the way. Fixed for ever:
 /// compiled lists hold it.
 fn fingerprint(name: &str) -> u64 {
-    name.as_bytes().rsplit(|byte| *byte == b'.').fold(SEED, add_label)
+    name.as_bytes()
+        .rsplit(|byte| *byte == b'.')
+        .fold(SEED, add_label)
 }
 
 /// Folded multiplication, eight bytes at a time, as in wyhash and its kin.
@@ -124,8 +139,14 @@ fn add_label(hash: u64, label: &[u8]) -> u64 {
     for word in words {
         hash = fold(hash ^ KEYS[0], u64::from_le_bytes(*word) ^ KEYS[1]);
     }
-    let rest = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    fold(hash ^ KEYS[2], (rest | (label.len() as u64) << 56) ^ KEYS[3])
+    let rest = rest
+        .iter()
+        .rev()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    fold(
+        hash ^ KEYS[2],
+        (rest | (label.len() as u64) << 56) ^ KEYS[3],
+    )
 }
 
 fn fold(a: u64, b: u64) -> u64 {
@@ -135,7 +156,12 @@ fn fold(a: u64, b: u64) -> u64 {
 
 /// Digits of pi: the seed, then what each multiplication is kept off zero with.
 const SEED: u64 = 0x243f_6a88_85a3_08d3;
-const KEYS: [u64; 4] = [0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89, 0x4528_21e6_38d0_1377];
+const KEYS: [u64; 4] = [
+    0x1319_8a2e_0370_7344,
+    0xa409_3822_299f_31d0,
+    0x082e_fa98_ec4e_6c89,
+    0x4528_21e6_38d0_1377,
+];
 
 fn depth_bit(labels: usize) -> u64 {
     1 << labels.min(63)
@@ -151,4 +177,85 @@ fn index(keys: &[u64]) -> Vec<u32> {
         index.push(u32::try_from(at).expect("a list's text is under 4 GiB of names"));
     }
     index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Config;
+
+    fn lists(actions: &[&str], texts: &[&str]) -> Result<Lists, ConfigError> {
+        let text: String = (0..).zip(actions).map(|(number, action)| {
+            format!("[[list]]\nname = \"l{number}\"\nsource = \"s\"\naction = \"{action}\"\n")
+        }).collect();
+        let config = Config::parse("p.toml", &text).unwrap();
+        Lists::new(config.lists(), &texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>())
+    }
+
+    fn found<'a>(lists: &'a Lists, name: &str) -> Option<&'a str> {
+        lists.find(name).map(|list| lists.lists[list].name())
+    }
+
+    #[test]
+    fn a_name_is_found_by_itself_or_its_nearest_listed_parent() {
+        let lists = lists(&["block", "allow"], &["ads.example\na.b.c.d.example\n", "fine.ads.example\n"]).unwrap();
+        for (name, expected) in [
+            ("ads.example", Some("l0")),
+            ("x.ads.example", Some("l0")),
+            ("x.y.z.ads.example", Some("l0")),
+            ("fine.ads.example", Some("l1")),
+            ("so.fine.ads.example", Some("l1")),
+            ("a.b.c.d.example", Some("l0")),
+            ("b.c.d.example", None),
+            ("bads.example", None),
+            ("ads.example.net", None),
+            ("example", None),
+            ("", None),
+            (".", None),
+        ] {
+            assert_eq!(found(&lists, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_several_lists_belongs_to_the_strictest_then_the_first() {
+        let lists = lists(&["allow", "block", "block"], &["a.example", "a.example\nb.example", "b.example"]).unwrap();
+        assert_eq!(found(&lists, "a.example"), Some("l1"));
+        assert_eq!(found(&lists, "b.example"), Some("l1"));
+        assert_eq!(lists.len(), 2);
+    }
+
+    #[test]
+    fn a_list_of_which_nothing_can_be_used_is_an_error_at_its_source() {
+        let error = lists(&["block"], &["||ads.example^\n"]).map(|_| ()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "p.toml:3:10: no line of list \"l0\" can be used; line 1: '|' cannot stand in a domain name"
+        );
+        assert!(lists(&["block"], &["# nothing yet\n"]).is_ok());
+    }
+
+    #[test]
+    fn a_quarter_of_a_million_names_are_told_from_as_many_others() {
+        let name = |number: u32| format!("n{}.d{}.example", number, number % 977);
+        let text: String = (0..250_000).map(|number| name(number) + "\n").collect();
+        let lists = lists(&["block"], &[&text]).unwrap();
+        assert_eq!(lists.len(), 250_000);
+        for number in 0..250_000 {
+            assert!(lists.find(&name(number)).is_some(), "{number}");
+            assert!(lists.find(&name(number + 250_000)).is_none(), "{number}");
+        }
+        assert!(lists.bytes() <= 250_000 * 9 + 65_537 * 4 + 64, "{} bytes", lists.bytes());
+    }
+
+    #[test]
+    fn fingerprints_never_change() {
+        for (name, expected) in [
+            ("example", 0x5138_3e5a_5642_657d),
+            ("ads.example", 0x0039_db6f_46d1_5d7c),
+            ("a-longer-label.ads.example", 0x6166_069b_4732_d400),
+        ] {
+            assert_eq!(fingerprint(name), expected, "{name}: {:#x}", fingerprint(name));
+        }
+    }
 }
