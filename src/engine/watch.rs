@@ -179,6 +179,9 @@ impl Watch {
 
     /// Bytes are missing in one direction.
     pub(super) fn gap(&mut self, outbound: bool, shared: &mut Shared) {
+        if self.ended {
+            return;
+        }
         shared.count("gap", 1);
         if let Some(lookups) = &mut self.lookups {
             match outbound {
