@@ -3,11 +3,17 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use untold::{
+    detect::{Detector, Identity},
+    engine::capture::Replay,
+    event::Event,
+    inspect::Rules,
     io::pcap::Reader,
+    policy::{Config, Policy},
     wire::{
         self, Checksum, Flags, MAX_HEADER, Packet, TcpOut, emit_echo, emit_tcp, emit_udp,
         fragments::Reassembler,
@@ -171,18 +177,19 @@ fn fragment(v6: bool, id: u8, offset: usize, more: bool, body: &[u8]) -> Vec<u8>
     packet
 }
 
-/// A capture file: it is read to an end, and an error says where.
+/// A capture file: it is read to an end, an error says where, and its replay tells each flow once and no registered value.
 pub fn capture(file: &[u8]) {
     let mut reader = match Reader::new("capture", file) {
         Ok(reader) => reader,
         Err(error) => return assert!(error.offset as usize <= file.len()),
     };
+    let mut replay = Replay::new(rules(), None, 1);
     let mut bytes = 0;
     loop {
         match reader.packet() {
             Ok(Some(packet)) => {
                 bytes += packet.ip.len();
-                let _ = wire::parse_captured(packet.ip);
+                replay.packet(packet.ip, packet.time, packet.time.as_secs());
             }
             Ok(None) => break,
             Err(error) => {
@@ -193,4 +200,32 @@ pub fn capture(file: &[u8]) {
     }
     assert!(bytes <= file.len());
     assert!(reader.packet().is_ok_and(|packet| packet.is_none()));
+    replay.finish();
+    let mut flows = Vec::new();
+    while let Some(event) = replay.poll_event() {
+        assert!(!format!("{event:?}").contains(IMEI));
+        if let Event::Flow(flow) = event {
+            flows.push(flow.flow);
+        }
+    }
+    flows.sort_unstable();
+    assert!(flows.iter().copied().eq(1..=flows.len() as u64));
 }
+
+fn rules() -> Rules {
+    static RULES: OnceLock<Rules> = OnceLock::new();
+    let make = || {
+        let identity =
+            Identity::parse("identity", &format!("imei = \"{IMEI}\"")).expect("a good identity");
+        let policy = "[limits]\nflows = 64\n[[rule]]\nto = \"blocked.example\"\naction = \"block\"";
+        let policy =
+            Config::parse("policy", policy).and_then(|config| Policy::new(config, Vec::new()));
+        Rules {
+            detector: Arc::new(Detector::new(&identity, &[1; 32])),
+            policy: Arc::new(policy.expect("a good policy")),
+        }
+    };
+    RULES.get_or_init(make).clone()
+}
+
+const IMEI: &str = "490154203237518";

@@ -201,6 +201,14 @@ fn a_message_with_an_identifier_is_found_and_its_flow_is_over() {
 fn an_approved_message_passes_and_everything_is_counted() {
     let mut film =
         Film::new("[[rule]]\nto = \"collector.example\"\nsends = [\"imei\"]\naction = \"allow\"");
+    // An approval by name stands on what DNS said, not on the claim of `Host` alone.
+    film.udp(CLIENT, RESOLVER, &query(7, "collector.example"));
+    let address = Ipv4Addr::new(203, 0, 113, 9);
+    film.udp(
+        RESOLVER,
+        CLIENT,
+        &answer(7, "collector.example", None, address),
+    );
     film.open();
     let message = post(IMEI);
     let end = 1 + message.len() as u32;
@@ -210,15 +218,15 @@ fn an_approved_message_passes_and_everything_is_counted() {
     film.tcp(SERVER, CLIENT, Flags::FIN | Flags::ACK, 507, end + 1, b"");
     film.client(end, b"late");
     let events = film.events();
-    assert_eq!(findings(&events), [(1, Kind::Imei, Action::Allow)]);
-    let [flow] = flows(&events)[..] else {
+    assert_eq!(findings(&events), [(2, Kind::Imei, Action::Allow)]);
+    let [flow, _] = flows(&events)[..] else {
         panic!("{events:?}")
     };
     assert_eq!(
         (flow.verdict, flow.bytes_out, flow.bytes_in),
         (Action::Allow, message.len() as u64, 6)
     );
-    assert!((flow.time - 0.006).abs() < 0.002, "{}", flow.time);
+    assert!((flow.time - 0.008).abs() < 0.002, "{}", flow.time);
 }
 
 #[test]
