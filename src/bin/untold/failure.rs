@@ -26,9 +26,14 @@ impl Failure {
         }
     }
 
-    /// A machine that cannot do something, with what it says about it.
+    /// A machine that cannot do something, with what it says about it but for error numbers.
     pub fn machine(what: impl fmt::Display) -> Failure {
-        Failure::Machine(what.to_string())
+        let mut words = what.to_string();
+        while let Some(start) = words.find(" (os error ") {
+            let end = words[start..].find(')').map_or(words.len(), |at| start + at + 1);
+            words.replace_range(start..end, "");
+        }
+        Failure::Machine(words)
     }
 }
 
@@ -76,5 +81,7 @@ mod tests {
         assert_eq!(failure.to_string(), "p.toml:2:1: unknown key");
         assert_eq!(failure.status(), INPUT);
         assert_eq!(Failure::Machine("a\nb".into()).to_string(), "a b");
+        let numbered = Failure::machine("open x: no such file (os error 2): make it");
+        assert_eq!(numbered.to_string(), "open x: no such file: make it");
     }
 }

@@ -156,6 +156,8 @@ impl Sink {
 /// Lines for people.
 struct People {
     out: Box<dyn Write + Send>,
+    /// Before lines that could be a command's, too.
+    prefix: &'static str,
     paint: Paint,
     /// Flows whose block was already told with a finding.
     told: BTreeSet<FlowNumber>,
@@ -163,11 +165,11 @@ struct People {
 
 impl People {
     fn new(to: To) -> People {
-        let out: Box<dyn Write + Send> = match to {
-            To::Stdout => Box::new(io::stdout()),
-            To::Stderr => Box::new(io::stderr()),
+        let (out, prefix): (Box<dyn Write + Send>, _) = match to {
+            To::Stdout => (Box::new(io::stdout()), ""),
+            To::Stderr => (Box::new(io::stderr()), "untold: "),
         };
-        People { out, paint: Paint::new(to), told: BTreeSet::new() }
+        People { out, prefix, paint: Paint::new(to), told: BTreeSet::new() }
     }
 
     fn event(&mut self, event: &Event) {
@@ -199,7 +201,7 @@ impl People {
 
     fn summary(&mut self, tally: &Tally) {
         for line in summary(self.paint, tally) {
-            self.line(&line);
+            self.line(&format!("{}{line}", self.prefix));
         }
     }
 
@@ -476,7 +478,7 @@ mod tests {
             }
         }
         let out = Box::new(Shared(shared.clone()));
-        let mut people = People { out, paint: Paint::plain(None), told: BTreeSet::new() };
+        let mut people = People { out, prefix: "", paint: Paint::plain(None), told: BTreeSet::new() };
         people.event(&Event::Finding(found(Action::Block, false)));
         people.event(&Event::Flow(flow(Action::Block, None, 0)));
         people.event(&Event::Flow(flow(Action::Block, None, 0)));
