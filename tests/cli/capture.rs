@@ -20,7 +20,10 @@ pub fn pcap(packets: &[Vec<u8>]) -> Vec<u8> {
 pub fn connection(sent: &[u8], size: usize) -> Vec<Vec<u8>> {
     const SYN: u8 = 2;
     const ACK: u8 = 16;
-    let mut packets = vec![tcp(true, 99, 0, SYN, b""), tcp(false, 499, 100, SYN | ACK, b"")];
+    let mut packets = vec![
+        tcp(true, 99, 0, SYN, b""),
+        tcp(false, 499, 100, SYN | ACK, b""),
+    ];
     let mut seq = 100;
     for segment in sent.chunks(size) {
         packets.push(tcp(true, seq, 500, ACK, segment));
@@ -34,14 +37,19 @@ pub fn connection(sent: &[u8], size: usize) -> Vec<Vec<u8>> {
 pub fn request(json: &str) -> Vec<u8> {
     let body = data_encoding::BASE64.encode(json.as_bytes());
     let length = body.len();
-    let head = format!("POST /r HTTP/1.1\r\nHost: collector.example\r\nContent-Length: {length}\r\n\r\n");
+    let head =
+        format!("POST /r HTTP/1.1\r\nHost: collector.example\r\nContent-Length: {length}\r\n\r\n");
     (head + &body).into_bytes()
 }
 
 fn tcp(outbound: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     let phone = ([192, 0, 2, 2], 40_000u16);
     let server = ([203, 0, 113, 9], 80u16);
-    let ((from, from_port), (to, to_port)) = if outbound { (phone, server) } else { (server, phone) };
+    let ((from, from_port), (to, to_port)) = if outbound {
+        (phone, server)
+    } else {
+        (server, phone)
+    };
     let mut packet = vec![0x45, 0];
     packet.extend((40 + payload.len() as u16).to_be_bytes());
     packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);

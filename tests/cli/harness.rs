@@ -69,12 +69,16 @@ impl From<Output> for Ran {
 impl Ran {
     /// Every line of stdout as JSON; fails on anything else.
     pub fn events(&self) -> Vec<serde_json::Value> {
-        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let parse =
+            |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         self.stdout.lines().map(parse).collect()
     }
 
     pub fn findings(&self) -> Vec<serde_json::Value> {
-        self.events().into_iter().filter(|event| event["event"] == "finding").collect()
+        self.events()
+            .into_iter()
+            .filter(|event| event["event"] == "finding")
+            .collect()
     }
 
     /// Fails where a registered value shows.
@@ -140,13 +144,20 @@ pub fn isolated(test: &str, body: impl FnOnce()) {
 
 fn possible() -> Result<(), &'static str> {
     let works = |program: &str, args: &[&str]| {
-        let status = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let status = Command::new(program)
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         status.is_ok_and(|status| status.success())
     };
     if !Path::new("/dev/net/tun").exists() {
         return Err("no /dev/net/tun");
     }
-    if !works("unshare", &["--net", "--mount", "ip", "link", "set", "lo", "up"]) {
+    if !works(
+        "unshare",
+        &["--net", "--mount", "ip", "link", "set", "lo", "up"],
+    ) {
         return Err("no permission to make namespaces, or no unshare and ip programs");
     }
     Ok(())

@@ -13,8 +13,16 @@ fn refused(args: &[&str], needle: &str) {
     assert_eq!(ran.status, 2, "{args:?}: {ran:?}");
     assert_eq!(ran.stdout, "", "{args:?}");
     assert_eq!(ran.stderr.lines().count(), 1, "{args:?}: {}", ran.stderr);
-    assert!(ran.stderr.starts_with("untold: "), "{args:?}: {}", ran.stderr);
-    assert!(ran.stderr.contains(needle), "{args:?}: {} lacks {needle}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("untold: "),
+        "{args:?}: {}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains(needle),
+        "{args:?}: {} lacks {needle}",
+        ran.stderr
+    );
     ran.assert_tells_nothing();
 }
 
@@ -60,17 +68,29 @@ fn a_wrong_policy_is_refused_with_its_place() {
         ("[default]\nleek = \"block\"\n", ":2:1: "),
         ("[default]\nleak = \"shred\"\n", ":2:8: "),
         ("[[rule]]\nto = \"a..b\"\naction = \"allow\"\n", ":2:"),
-        ("[[rule]]\nto = \"192.0.2.0/33\"\naction = \"allow\"\n", ":2:"),
-        ("[[rule]]\nnetwork = \"mobile\"\naction = \"allow\"\n", "not supported yet"),
+        (
+            "[[rule]]\nto = \"192.0.2.0/33\"\naction = \"allow\"\n",
+            ":2:",
+        ),
+        (
+            "[[rule]]\nnetwork = \"mobile\"\naction = \"allow\"\n",
+            "not supported yet",
+        ),
         ("this is not toml\n", ":1:"),
-        ("[[list]]\nname = \"ads\"\nsource = \"no-such-list\"\naction = \"block\"\n", ":3:"),
+        (
+            "[[list]]\nname = \"ads\"\nsource = \"no-such-list\"\naction = \"block\"\n",
+            ":3:",
+        ),
     ] {
         let policy = folder.file("policy.toml", text);
         refused(&["inspect", "--policy", &policy, &data], &policy);
         refused(&["inspect", "--policy", &policy, &data], place);
     }
     let policy = folder.file("policy.toml", b"[default]\n# caf\xe9\n");
-    refused(&["inspect", "--policy", &policy, &data], ":2:6: this is not UTF-8 text");
+    refused(
+        &["inspect", "--policy", &policy, &data],
+        ":2:6: this is not UTF-8 text",
+    );
 }
 
 #[test]
@@ -96,7 +116,10 @@ fn a_wrong_identifier_is_refused_without_being_quoted() {
 #[test]
 fn captures_that_are_cut_off_or_none_are_refused_with_the_byte() {
     let folder = Folder::new();
-    let whole = capture::pcap(&capture::connection(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", 1_000));
+    let whole = capture::pcap(&capture::connection(
+        b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        1_000,
+    ));
     for (name, content, needle) in [
         ("empty.pcap", &b""[..], "empty"),
         ("text.pcap", b"not a capture at all", "byte 0"),
@@ -107,22 +130,71 @@ fn captures_that_are_cut_off_or_none_are_refused_with_the_byte() {
     let cut = folder.file("cut.pcap", &whole[..whole.len() - 7]);
     let ran = untold(&["replay", "--json", &cut]);
     assert_eq!(ran.status, 2);
-    assert_eq!(ran.stderr.lines().filter(|line| line.contains("cut.pcap: byte ")).count(), 1);
-    assert!(ran.events().iter().any(|event| event["event"] == "flow"), "what was whole counts");
+    assert_eq!(
+        ran.stderr
+            .lines()
+            .filter(|line| line.contains("cut.pcap: byte "))
+            .count(),
+        1
+    );
+    assert!(
+        ran.events().iter().any(|event| event["event"] == "flow"),
+        "what was whole counts"
+    );
 }
 
 #[test]
 fn nothing_is_written_before_all_input_is_good() {
     let folder = Folder::new();
     let (identity, events) = (folder.file("i.toml", IDENTITY), folder.path("events"));
-    refused(&["inspect", "--identity", &identity, "--events", &events, &folder.path("missing")], "missing");
-    refused(&["replay", "--identity", &identity, "--events", &events, &folder.path("missing")], "missing");
+    refused(
+        &[
+            "inspect",
+            "--identity",
+            &identity,
+            "--events",
+            &events,
+            &folder.path("missing"),
+        ],
+        "missing",
+    );
+    refused(
+        &[
+            "replay",
+            "--identity",
+            &identity,
+            "--events",
+            &events,
+            &folder.path("missing"),
+        ],
+        "missing",
+    );
     assert!(!Path::new(&events).exists());
     let nowhere = folder.path("no-such-folder/events");
-    refused(&["inspect", "--identity", &identity, "--events", &nowhere, &identity], &nowhere);
+    refused(
+        &[
+            "inspect",
+            "--identity",
+            &identity,
+            "--events",
+            &nowhere,
+            &identity,
+        ],
+        &nowhere,
+    );
     fs::create_dir(folder.path("folder")).unwrap();
     let directory = folder.path("folder");
-    refused(&["inspect", "--identity", &identity, "--events", &directory, &identity], "directory");
+    refused(
+        &[
+            "inspect",
+            "--identity",
+            &identity,
+            "--events",
+            &directory,
+            &identity,
+        ],
+        "directory",
+    );
 }
 
 #[test]
@@ -130,5 +202,8 @@ fn a_datagram_has_its_size() {
     let folder = Folder::new();
     let identity = folder.file("i.toml", IDENTITY);
     let long = folder.file("long", vec![b'x'; 65_508]);
-    refused(&["inspect", "--identity", &identity, "--proto", "udp", &long], "65507");
+    refused(
+        &["inspect", "--identity", &identity, "--proto", "udp", &long],
+        "65507",
+    );
 }
