@@ -102,7 +102,7 @@ fn a_wrong_identifier_is_refused_without_being_quoted() {
         ("imei = \"4901542032\"\n", ":1:"),
         ("\nwifi_mac = \"02:00:5e:10:00\"\n", ":2:"),
         ("imie = \"490154203237518\"\n", ":1:1: "),
-        ("imei = 490154203237518\n", ":1:"),
+        ("imei = [490154203237518, true]\n", ":1:"),
     ] {
         let identity = folder.file("identity.toml", text);
         refused(&["inspect", "--identity", &identity, &data], place);
