@@ -320,6 +320,14 @@ pub struct FindingEvent {
     pub time: f64,
     /// Which flow.
     pub flow: FlowNumber,
+    /// Transport protocol.
+    pub proto: Proto,
+    /// Where it was going.
+    pub dst: SocketAddr,
+    /// Who was sending, where known.
+    pub app: Option<Arc<str>>,
+    /// The name that the destination went by at that time.
+    pub name: Option<Arc<str>>,
     /// What was found.
     #[serde(flatten)]
     pub finding: Finding,

@@ -57,6 +57,10 @@ impl Record {
                 Some(Event::Finding(FindingEvent {
                     time: time.as_secs_f64(),
                     flow: self.number,
+                    proto: self.facts.proto,
+                    dst: self.pair.dst,
+                    app: self.facts.app.first().cloned(),
+                    name: self.name().map(|(name, _)| name),
                     finding,
                     verdict: verdict.action,
                     rule: verdict.rule,
