@@ -156,6 +156,28 @@ pub enum Spelling {
     Case,
     /// Digits in reverse.
     Reversed,
+    /// Another or no country code, `00` for `+`, or a national 0 (phone numbers).
+    Prefix,
+    /// With or without its check digit or software version.
+    Length,
+    /// Decimal digits of an identifier that is written in hex.
+    Decimal,
+    /// Hex digits of an identifier that is written in decimal.
+    Hex,
+    /// The bytes that its hex digits stand for.
+    Raw,
+    /// A binary integer, big- or little-endian.
+    Integer,
+    /// A base-128 varint (protobuf).
+    Varint,
+    /// Two decimal digits a byte, either nibble first.
+    Bcd,
+    /// Unsalted MD5 of a textual spelling, or its middle 16 digits.
+    Md5,
+    /// Unsalted SHA-1 of a textual spelling.
+    Sha1,
+    /// Unsalted SHA-256 of a textual spelling.
+    Sha256,
 }
 
 /// Where in a message a finding lies.

@@ -10,7 +10,9 @@ pub(crate) struct Timers<K> {
 
 impl<K: Ord + Copy> Timers<K> {
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new() }
+        Self {
+            heap: BinaryHeap::new(),
+        }
     }
 
     /// Sees to it that `key` comes out at `deadline`. `armed` is the owner's note of its earliest entry here.
@@ -22,7 +24,10 @@ impl<K: Ord + Copy> Timers<K> {
     }
 
     /// The earliest entry, which `is_live` has confirmed; others are dropped on the way.
-    pub(crate) fn next(&mut self, mut is_live: impl FnMut(K, Duration) -> bool) -> Option<Duration> {
+    pub(crate) fn next(
+        &mut self,
+        mut is_live: impl FnMut(K, Duration) -> bool,
+    ) -> Option<Duration> {
         while let Some(&Reverse((at, key))) = self.heap.peek() {
             if is_live(key, at) {
                 return Some(at);
@@ -56,7 +61,11 @@ mod tests {
         assert_eq!((armed, timers.heap.len()), (Some(ms(400)), 2));
         assert_eq!(timers.expire(ms(399)), None);
         assert_eq!(timers.expire(ms(400)), Some((ms(400), 1)));
-        assert_eq!(timers.next(|_, at| armed == Some(at)), None, "stale entries do not wake anybody");
+        assert_eq!(
+            timers.next(|_, at| armed == Some(at)),
+            None,
+            "stale entries do not wake anybody"
+        );
         assert!(timers.heap.is_empty());
     }
 }

@@ -1,11 +1,18 @@
 //! The one pipeline: sniff → decode → detect → policy, per direction of a flow ([`Stream`]) or for one message ([`Inspector`]).
 #![forbid(unsafe_code)]
+use crate::{
+    detect::Detector,
+    event::{Action, Finding, NameSource, Opaque, Proto, Verdict},
+    policy::{Facts, Policy},
+};
 use std::{sync::Arc, time::Duration};
-use crate::{detect::Detector, event::{Action, Finding, NameSource, Opaque, Proto, Verdict}, policy::{Facts, Policy}};
 
 /// What judging stands on; swapped as a whole.
 #[derive(Clone)]
-pub struct Rules { pub detector: Arc<Detector>, pub policy: Arc<Policy> }
+pub struct Rules {
+    pub detector: Arc<Detector>,
+    pub policy: Arc<Policy>,
+}
 
 /// What a call of [`Stream`] works with.
 pub struct Context<'a> {
@@ -52,20 +59,34 @@ pub enum Gate {
 }
 
 /// Inspection of the outbound direction of one flow.
-pub struct Stream { /* … */ }
+pub struct Stream {/* … */}
 
 impl Stream {
-    pub fn new(_proto: Proto) -> Self { unimplemented!() }
+    pub fn new(_proto: Proto) -> Self {
+        unimplemented!()
+    }
     /// `unreleased` is every accepted byte that has not been released, contiguous, in order, from the first one on. Only
     /// those past what earlier calls saw are new. Called with the bytes in place in their slot when nothing is held.
-    pub fn feed(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step { unimplemented!() }
+    pub fn feed(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step {
+        unimplemented!()
+    }
     /// A datagram, whole; `unreleased` of a datagram flow is always one datagram. State carries over between datagrams.
-    pub fn datagram(&mut self, _payload: &[u8], _cx: &mut Context<'_>) -> Step { unimplemented!() }
+    pub fn datagram(&mut self, _payload: &[u8], _cx: &mut Context<'_>) -> Step {
+        unimplemented!()
+    }
     /// `wake` has come: nothing arrived for a while.
-    pub fn pause(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step { unimplemented!() }
+    pub fn pause(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step {
+        unimplemented!()
+    }
     /// The sender closed its half: no further bytes.
-    pub fn finish(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step { unimplemented!() }
+    pub fn finish(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step {
+        unimplemented!()
+    }
     /// A person (or the timeout) answered the question of the last step.
-    pub fn answer(&mut self, _answer: Action, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step { unimplemented!() }
-    pub fn opaque(&self) -> Option<Opaque> { unimplemented!() }
+    pub fn answer(&mut self, _answer: Action, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step {
+        unimplemented!()
+    }
+    pub fn opaque(&self) -> Option<Opaque> {
+        unimplemented!()
+    }
 }
