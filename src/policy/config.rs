@@ -43,12 +43,17 @@ impl Config {
 
     /// Reads and checks a policy; `file` is its name in errors and explanations.
     pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
-        let source = Source { file: file.into(), text };
+        let source = Source {
+            file: file.into(),
+            text,
+        };
         let table = DeTable::parse(text).map_err(|error| source.toml_error(&error))?;
         check_keys(&source, table.get_ref())?;
-        let document: Document =
-            read(table).map_err(|error| source.toml_error(&error))?;
-        let rules = (1..).zip(document.rule).map(|(number, rule)| source.rule(number, rule)).collect::<Result<_, _>>()?;
+        let document: Document = read(table).map_err(|error| source.toml_error(&error))?;
+        let rules = (1..)
+            .zip(document.rule)
+            .map(|(number, rule)| source.rule(number, rule))
+            .collect::<Result<_, _>>()?;
         let lists = source.lists(document.list)?;
         Ok(Config {
             defaults: source.defaults(document.default),
@@ -86,7 +91,11 @@ pub struct ListSource {
 impl ListSource {
     /// Makes an error at this list's `source`, for one that cannot be read or used.
     pub fn error(&self, reason: impl Into<String>) -> ConfigError {
-        ConfigError { column: self.column, line: self.place.line, ..ConfigError::file(self.place.file.clone(), reason) }
+        ConfigError {
+            column: self.column,
+            line: self.place.line,
+            ..ConfigError::file(self.place.file.clone(), reason)
+        }
     }
 }
 
@@ -187,7 +196,8 @@ struct LimitsTable {
 
 impl LimitsTable {
     fn resolve(self) -> Limits {
-        let bytes = |given: Option<Read<Bytes>>, default| given.map_or(default, |Read(Bytes(bytes))| bytes);
+        let bytes =
+            |given: Option<Read<Bytes>>, default| given.map_or(default, |Read(Bytes(bytes))| bytes);
         let default = Limits::default();
         Limits {
             hold_per_flow: bytes(self.hold_per_flow, default.hold_per_flow),
@@ -242,7 +252,10 @@ impl Source<'_> {
 
     fn defaults(&self, table: DefaultTable) -> Defaults {
         let placed = |given: Option<Spanned<Read<Action>>>| {
-            given.map(|given| Placed { line: self.line(given.span()), value: given.into_inner().0 })
+            given.map(|given| Placed {
+                line: self.line(given.span()),
+                value: given.into_inner().0,
+            })
         };
         Defaults {
             leak: placed(table.leak),
@@ -281,7 +294,10 @@ impl Source<'_> {
         };
         match uid.parse::<u32>() {
             Ok(uid) => Ok(format!("uid:{uid}").into()),
-            Err(_) => Err(self.error(span, format!("bad uid {uid:?}: expected a number, such as \"uid:10123\""))),
+            Err(_) => Err(self.error(
+                span,
+                format!("bad uid {uid:?}: expected a number, such as \"uid:10123\""),
+            )),
         }
     }
 
@@ -310,7 +326,10 @@ impl Source<'_> {
         for list in tables {
             let name = &list.name.get_ref().0;
             if lists.iter().any(|other| *other.name == **name) {
-                return Err(self.error(list.name.span(), format!("a second list named {name:?}: names are told apart in verdicts")));
+                return Err(self.error(
+                    list.name.span(),
+                    format!("a second list named {name:?}: names are told apart in verdicts"),
+                ));
             }
             if lists.len() == super::lists::MOST_LISTS {
                 let reason = format!("at most {} lists fit", super::lists::MOST_LISTS);
@@ -318,7 +337,8 @@ impl Source<'_> {
             }
             let path = &list.source.get_ref().0;
             if path.contains("://") {
-                let reason = "lists from the network are not supported yet: download it and give its path";
+                let reason =
+                    "lists from the network are not supported yet: download it and give its path";
                 return Err(self.error(list.source.span(), reason));
             }
             let at = self.error(list.source.span(), "");
@@ -326,8 +346,13 @@ impl Source<'_> {
                 name: name.as_str().into(),
                 path: path.clone(),
                 format: list.format.map_or(Format::Auto, |Read(format)| format),
-                action: list.action.map_or(Action::Block, |Read(ListAction(action))| action),
-                place: Place { file: self.file.clone(), line: at.line },
+                action: list
+                    .action
+                    .map_or(Action::Block, |Read(ListAction(action))| action),
+                place: Place {
+                    file: self.file.clone(),
+                    line: at.line,
+                },
                 column: at.column,
             });
         }
@@ -342,25 +367,50 @@ fn read<T: DeserializeOwned>(table: Spanned<DeTable<'_>>) -> Result<T, toml::de:
 /// Refuses the first key, in the order of the file, that means nothing here.
 fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigError> {
     let mut faults = Vec::new();
-    check_table(document, "the policy", &["default", "limits", "rule", "list"], &[], &mut faults);
+    check_table(
+        document,
+        "the policy",
+        &["default", "limits", "rule", "list"],
+        &[],
+        &mut faults,
+    );
     for (section, known, later) in SECTIONS {
-        let Some(value) = document.get(*section) else { continue };
+        let Some(value) = document.get(*section) else {
+            continue;
+        };
         let repeated = matches!(*section, "rule" | "list");
         match value.get_ref() {
             DeValue::Table(_) if repeated => {
                 let reason = format!("write [[{section}]], in two brackets: there can be many");
                 faults.push((value.span(), reason));
             }
-            DeValue::Table(table) => check_table(table, &format!("[{section}]"), known, later, &mut faults),
+            DeValue::Table(table) => {
+                check_table(table, &format!("[{section}]"), known, later, &mut faults)
+            }
             DeValue::Array(_) if !repeated => {
-                faults.push((value.span(), format!("write [{section}], in single brackets: there is one")));
+                faults.push((
+                    value.span(),
+                    format!("write [{section}], in single brackets: there is one"),
+                ));
             }
             DeValue::Array(entries) => {
-                for table in entries.iter().filter_map(|entry| entry.get_ref().as_table()) {
-                    check_table(table, &format!("a [[{section}]]"), known, later, &mut faults);
+                for table in entries
+                    .iter()
+                    .filter_map(|entry| entry.get_ref().as_table())
+                {
+                    check_table(
+                        table,
+                        &format!("a [[{section}]]"),
+                        known,
+                        later,
+                        &mut faults,
+                    );
                 }
             }
-            _ => faults.push((value.span(), format!("`{section}` is a section: write [{section}] on a line of its own"))),
+            _ => faults.push((
+                value.span(),
+                format!("`{section}` is a section: write [{section}] on a line of its own"),
+            )),
         }
     }
     match faults.into_iter().min_by_key(|(span, _)| span.start) {
@@ -369,7 +419,13 @@ fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigE
     }
 }
 
-fn check_table(table: &DeTable<'_>, what: &str, known: &[&str], later: &[&str], faults: &mut Vec<(Range<usize>, String)>) {
+fn check_table(
+    table: &DeTable<'_>,
+    what: &str,
+    known: &[&str],
+    later: &[&str],
+    faults: &mut Vec<(Range<usize>, String)>,
+) {
     for key in table.keys() {
         let name = key.get_ref().as_ref();
         if known.contains(&name) {
@@ -387,11 +443,33 @@ fn check_table(table: &DeTable<'_>, what: &str, known: &[&str], later: &[&str], 
 const SECTIONS: &[(&str, &[&str], &[&str])] = &[
     (
         "default",
-        &["leak", "connection", "ask_timeout", "ask_fallback", "oversize", "leak_shape", "blocked_name"],
+        &[
+            "leak",
+            "connection",
+            "ask_timeout",
+            "ask_fallback",
+            "oversize",
+            "leak_shape",
+            "blocked_name",
+        ],
         &[],
     ),
-    ("limits", &["hold_per_flow", "hold_per_app", "hold_total", "flows", "buffers_total"], &[]),
-    ("rule", &["app", "to", "port", "proto", "sends", "action"], &["network", "screen", "until"]),
+    (
+        "limits",
+        &[
+            "hold_per_flow",
+            "hold_per_app",
+            "hold_total",
+            "flows",
+            "buffers_total",
+        ],
+        &[],
+    ),
+    (
+        "rule",
+        &["app", "to", "port", "proto", "sends", "action"],
+        &["network", "screen", "until"],
+    ),
     ("list", &["name", "source", "format", "action"], &[]),
 ];
 
@@ -400,7 +478,10 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> String {
-        Config::parse("p.toml", text).map(|_| ()).unwrap_err().to_string()
+        Config::parse("p.toml", text)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -442,7 +523,9 @@ mod tests {
         "#;
         let config = Config::parse("p.toml", text).unwrap();
         let defaults = &config.defaults;
-        let placed = |placed: Option<Placed<Action>>| placed.map(|placed| (placed.value, placed.line.unwrap()));
+        let placed = |placed: Option<Placed<Action>>| {
+            placed.map(|placed| (placed.value, placed.line.unwrap()))
+        };
         assert_eq!(placed(defaults.leak), Some((Action::Block, 3)));
         assert_eq!(placed(defaults.connection), Some((Action::Ask, 4)));
         assert_eq!(placed(defaults.oversize), Some((Action::Block, 7)));
@@ -458,13 +541,23 @@ mod tests {
             buffers_total: 32 << 20,
         };
         assert_eq!(config.limits(), limits);
-        let rules: Vec<_> = config.rules.iter().map(|rule| (rule.number, rule.line, rule.to_string())).collect();
+        let rules: Vec<_> = config
+            .rules
+            .iter()
+            .map(|rule| (rule.number, rule.line, rule.to_string()))
+            .collect();
         let first = "app = \"uid:10123\", to = \"*.bank.example\", port = \"8000-8099\", proto = \"udp\", \
             sends = [\"phone\", \"custom.badge\"], action = \"allow\"";
         let second = "port = \"443\", sends = [\"*\"], action = \"ask\"";
-        assert_eq!(rules, [(1, Some(16), first.into()), (2, Some(23), second.into())]);
-        let lists: Vec<_> =
-            config.lists().iter().map(|list| (&*list.name, list.path.as_str(), list.format, list.action)).collect();
+        assert_eq!(
+            rules,
+            [(1, Some(16), first.into()), (2, Some(23), second.into())]
+        );
+        let lists: Vec<_> = config
+            .lists()
+            .iter()
+            .map(|list| (&*list.name, list.path.as_str(), list.format, list.action))
+            .collect();
         assert_eq!(
             lists,
             [
@@ -472,7 +565,10 @@ mod tests {
                 ("more", "more.txt", Format::Auto, Action::Block)
             ]
         );
-        assert_eq!(config.lists()[1].error("cannot be read").to_string(), "p.toml:34:22: cannot be read");
+        assert_eq!(
+            config.lists()[1].error("cannot be read").to_string(),
+            "p.toml:34:22: cannot be read"
+        );
     }
 
     #[test]
@@ -480,27 +576,57 @@ mod tests {
         let config = Config::parse("p.toml", "").unwrap();
         assert!(config.rules.is_empty() && config.lists().is_empty());
         assert_eq!(config.limits(), Config::default_policy().limits());
-        assert_eq!(config.limits(), Limits {
-            hold_per_flow: 262_144,
-            hold_per_app: 4_194_304,
-            hold_total: 16_777_216,
-            flows: 65_536,
-            buffers_total: 67_108_864,
-        });
+        assert_eq!(
+            config.limits(),
+            Limits {
+                hold_per_flow: 262_144,
+                hold_per_app: 4_194_304,
+                hold_total: 16_777_216,
+                flows: 65_536,
+                buffers_total: 67_108_864,
+            }
+        );
     }
 
     #[test]
     fn every_fault_is_told_with_line_column_and_remedy() {
         let table: &[(&str, &str)] = &[
-            ("defualt = 1", "1:1: unknown key `defualt` in the policy: did you mean \"default\"?"),
-            ("[defaults]\nleak = \"ask\"", "1:2: unknown key `defaults` in the policy: did you mean \"default\"?"),
-            ("[zebra]", "1:2: unknown key `zebra` in the policy: expected one of default, limits, rule, list"),
-            ("[default]\nleek = \"ask\"", "2:1: unknown key `leek` in [default]: did you mean \"leak\"?"),
-            ("[default]\n\n  leak = \"alow\"", "3:10: unknown action \"alow\": did you mean \"allow\"?"),
-            ("[default]\nleak = \"deny\"", "2:8: unknown action \"deny\": expected one of allow, ask, block"),
-            ("[default]\nleak = 1", "2:8: invalid type: integer `1`, expected \"allow\", \"ask\" or \"block\""),
-            ("[default]\nleak = true", "2:8: invalid type: boolean `true`, expected \"allow\", \"ask\" or \"block\""),
-            ("[default]\nleak = [\"ask\"]", "2:8: invalid type: sequence, expected \"allow\", \"ask\" or \"block\""),
+            (
+                "defualt = 1",
+                "1:1: unknown key `defualt` in the policy: did you mean \"default\"?",
+            ),
+            (
+                "[defaults]\nleak = \"ask\"",
+                "1:2: unknown key `defaults` in the policy: did you mean \"default\"?",
+            ),
+            (
+                "[zebra]",
+                "1:2: unknown key `zebra` in the policy: expected one of default, limits, rule, list",
+            ),
+            (
+                "[default]\nleek = \"ask\"",
+                "2:1: unknown key `leek` in [default]: did you mean \"leak\"?",
+            ),
+            (
+                "[default]\n\n  leak = \"alow\"",
+                "3:10: unknown action \"alow\": did you mean \"allow\"?",
+            ),
+            (
+                "[default]\nleak = \"deny\"",
+                "2:8: unknown action \"deny\": expected one of allow, ask, block",
+            ),
+            (
+                "[default]\nleak = 1",
+                "2:8: invalid type: integer `1`, expected \"allow\", \"ask\" or \"block\"",
+            ),
+            (
+                "[default]\nleak = true",
+                "2:8: invalid type: boolean `true`, expected \"allow\", \"ask\" or \"block\"",
+            ),
+            (
+                "[default]\nleak = [\"ask\"]",
+                "2:8: invalid type: sequence, expected \"allow\", \"ask\" or \"block\"",
+            ),
             (
                 "[default]\nask_fallback = \"ask\"",
                 "2:16: nobody answered, so the fallback cannot ask again: \"block\" or \"allow\"",
@@ -509,43 +635,115 @@ mod tests {
                 "[default]\nask_timeout = \"30\"",
                 "2:15: bad duration \"30\": expected a duration such as \"30s\" or \"2m\"",
             ),
-            ("[default]\nask_timeout = 30", "2:15: invalid type: integer `30`, expected a duration such as \"30s\" or \"2m\""),
-            ("[default]\nblocked_name = \"zeros\"", "2:16: unknown answer \"zeros\": did you mean \"zero\"?"),
-            ("[[default]]\nleak = \"ask\"", "1:1: write [default], in single brackets: there is one"),
-            ("default = 3", "1:11: `default` is a section: write [default] on a line of its own"),
-            ("[limits]\nhold = 3", "2:1: unknown key `hold` in [limits]: expected one of hold_per_flow, hold_per_app, hold_total, flows, buffers_total"),
+            (
+                "[default]\nask_timeout = 30",
+                "2:15: invalid type: integer `30`, expected a duration such as \"30s\" or \"2m\"",
+            ),
+            (
+                "[default]\nblocked_name = \"zeros\"",
+                "2:16: unknown answer \"zeros\": did you mean \"zero\"?",
+            ),
+            (
+                "[[default]]\nleak = \"ask\"",
+                "1:1: write [default], in single brackets: there is one",
+            ),
+            (
+                "default = 3",
+                "1:11: `default` is a section: write [default] on a line of its own",
+            ),
+            (
+                "[limits]\nhold = 3",
+                "2:1: unknown key `hold` in [limits]: expected one of hold_per_flow, hold_per_app, hold_total, flows, buffers_total",
+            ),
             (
                 "[limits]\nhold_total = \"16 MB\"",
                 "2:14: bad size \"16 MB\": expected a number of bytes, such as 262144 or \"256 KiB\"; the units are B, KiB, MiB and GiB",
             ),
-            ("[limits]\nflows = 0", "2:9: bad count \"0\": expected a number from 1 to 1048576"),
-            ("[limits]\nflows = -1", "2:9: bad count \"-1\": expected a number from 1 to 1048576"),
-            ("[rule]\naction = \"allow\"", "1:1: write [[rule]], in two brackets: there can be many"),
+            (
+                "[limits]\nflows = 0",
+                "2:9: bad count \"0\": expected a number from 1 to 1048576",
+            ),
+            (
+                "[limits]\nflows = -1",
+                "2:9: bad count \"-1\": expected a number from 1 to 1048576",
+            ),
+            (
+                "[rule]\naction = \"allow\"",
+                "1:1: write [[rule]], in two brackets: there can be many",
+            ),
             ("[[rule]]\nto = \"lan\"", "1:1: missing field `action`"),
-            ("[[rule]]\naction = \"allow\"\nsend = [\"imei\"]", "3:1: unknown key `send` in a [[rule]]: did you mean \"sends\"?"),
+            (
+                "[[rule]]\naction = \"allow\"\nsend = [\"imei\"]",
+                "3:1: unknown key `send` in a [[rule]]: did you mean \"sends\"?",
+            ),
             (
                 "[[rule]]\naction = \"allow\"\n[[rule]]\naction = \"block\"\nsends = [\"phone\", \"imie\"]",
                 "5:19: unknown kind of identifier \"imie\": did you mean \"imei\"?",
             ),
-            ("[[rule]]\naction = \"allow\"\nsends = \"imei\"", "3:9: invalid type: string \"imei\", expected a sequence"),
-            ("[[rule]]\naction = \"allow\"\nsends = [\"custom.\"]", "3:10: a custom kind needs its name: \"custom.NAME\""),
+            (
+                "[[rule]]\naction = \"allow\"\nsends = \"imei\"",
+                "3:9: invalid type: string \"imei\", expected a sequence",
+            ),
+            (
+                "[[rule]]\naction = \"allow\"\nsends = [\"custom.\"]",
+                "3:10: a custom kind needs its name: \"custom.NAME\"",
+            ),
             (
                 "[[rule]]\naction = \"allow\"\nsends = []",
                 "3:9: `sends` names nothing: list kinds, [\"*\"] for all, or leave it out for a rule on the connection",
             ),
-            ("[[rule]]\naction = \"allow\"\nto = \"ba nk.example\"", "3:6: bad domain \"ba nk.example\": ' ' cannot stand in a domain name"),
-            ("[[rule]]\nto = \"192.0.2.0/33\"\naction = \"allow\"", "2:6: bad CIDR \"192.0.2.0/33\": the prefix length is a number from 0 to 32"),
-            ("[[rule]]\nto = \"country:NO\"\naction = \"allow\"", "2:6: `to = \"country:NO\"`: countries and AS numbers are not supported yet"),
-            ("[[rule]]\nto = \"AS3320\"\naction = \"allow\"", "2:6: `to = \"AS3320\"`: countries and AS numbers are not supported yet"),
-            ("[[rule]]\nport = \"https\"\naction = \"allow\"", "2:8: bad port \"https\": expected a port or a range, such as \"443\" or \"8000-8099\", from 0 to 65535"),
-            ("[[rule]]\nport = 65536\naction = \"allow\"", "2:8: bad port \"65536\": expected a port or a range, such as \"443\" or \"8000-8099\", from 0 to 65535"),
-            ("[[rule]]\nport = \"9-8\"\naction = \"allow\"", "2:8: the range \"9-8\" is empty: write \"8-9\""),
-            ("[[rule]]\nproto = \"sctp\"\naction = \"allow\"", "2:9: unknown protocol \"sctp\": expected one of tcp, udp, icmp"),
-            ("[[rule]]\nnetwork = \"mobile\"\naction = \"allow\"", "2:1: `network` is not supported yet"),
-            ("[[rule]]\nscreen = \"off\"\naction = \"allow\"", "2:1: `screen` is not supported yet"),
-            ("[[rule]]\nuntil = \"reboot\"\naction = \"allow\"", "2:1: `until` is not supported yet"),
-            ("[[rule]]\napp = \"uid:x\"\naction = \"allow\"", "2:7: bad uid \"x\": expected a number, such as \"uid:10123\""),
-            ("[[rule]]\napp = \"\"\naction = \"allow\"", "2:7: an empty string matches nothing"),
+            (
+                "[[rule]]\naction = \"allow\"\nto = \"ba nk.example\"",
+                "3:6: bad domain \"ba nk.example\": ' ' cannot stand in a domain name",
+            ),
+            (
+                "[[rule]]\nto = \"192.0.2.0/33\"\naction = \"allow\"",
+                "2:6: bad CIDR \"192.0.2.0/33\": the prefix length is a number from 0 to 32",
+            ),
+            (
+                "[[rule]]\nto = \"country:NO\"\naction = \"allow\"",
+                "2:6: `to = \"country:NO\"`: countries and AS numbers are not supported yet",
+            ),
+            (
+                "[[rule]]\nto = \"AS3320\"\naction = \"allow\"",
+                "2:6: `to = \"AS3320\"`: countries and AS numbers are not supported yet",
+            ),
+            (
+                "[[rule]]\nport = \"https\"\naction = \"allow\"",
+                "2:8: bad port \"https\": expected a port or a range, such as \"443\" or \"8000-8099\", from 0 to 65535",
+            ),
+            (
+                "[[rule]]\nport = 65536\naction = \"allow\"",
+                "2:8: bad port \"65536\": expected a port or a range, such as \"443\" or \"8000-8099\", from 0 to 65535",
+            ),
+            (
+                "[[rule]]\nport = \"9-8\"\naction = \"allow\"",
+                "2:8: the range \"9-8\" is empty: write \"8-9\"",
+            ),
+            (
+                "[[rule]]\nproto = \"sctp\"\naction = \"allow\"",
+                "2:9: unknown protocol \"sctp\": expected one of tcp, udp, icmp",
+            ),
+            (
+                "[[rule]]\nnetwork = \"mobile\"\naction = \"allow\"",
+                "2:1: `network` is not supported yet",
+            ),
+            (
+                "[[rule]]\nscreen = \"off\"\naction = \"allow\"",
+                "2:1: `screen` is not supported yet",
+            ),
+            (
+                "[[rule]]\nuntil = \"reboot\"\naction = \"allow\"",
+                "2:1: `until` is not supported yet",
+            ),
+            (
+                "[[rule]]\napp = \"uid:x\"\naction = \"allow\"",
+                "2:7: bad uid \"x\": expected a number, such as \"uid:10123\"",
+            ),
+            (
+                "[[rule]]\napp = \"\"\naction = \"allow\"",
+                "2:7: an empty string matches nothing",
+            ),
             ("[[list]]\nname = \"ads\"", "1:1: missing field `source`"),
             (
                 "[[list]]\nname = \"ads\"\nsource = \"https://lists.example/ads.txt\"",
@@ -555,7 +753,10 @@ mod tests {
                 "[[list]]\nname = \"ads\"\nsource = \"a\"\nformat = \"adblock\"",
                 "4:10: format \"adblock\" is not supported yet: \"auto\", \"hosts\" or \"domains\"",
             ),
-            ("[[list]]\nname = \"ads\"\nsource = \"a\"\nformat = \"host\"", "4:10: unknown format \"host\": did you mean \"hosts\"?"),
+            (
+                "[[list]]\nname = \"ads\"\nsource = \"a\"\nformat = \"host\"",
+                "4:10: unknown format \"host\": did you mean \"hosts\"?",
+            ),
             (
                 "[[list]]\nname = \"ads\"\nsource = \"a\"\naction = \"ask\"",
                 "4:10: a list that asks is not supported yet: \"block\" or \"allow\"",
@@ -565,20 +766,29 @@ mod tests {
                 "5:8: a second list named \"ads\": names are told apart in verdicts",
             ),
             ("[default]\n# ü\nleak = \"ask\" x", "3:14: "),
-            ("[default]\nleak = \"ask\"\nleak = \"ask\"", "3:1: duplicate key"),
+            (
+                "[default]\nleak = \"ask\"\nleak = \"ask\"",
+                "3:1: duplicate key",
+            ),
             ("leak = \"ask", "1:"),
         ];
         for (text, expected) in table {
             let message = fault(text);
             let expected = format!("p.toml:{expected}");
-            assert!(message.starts_with(&expected), "{text}\n  gives    {message}\n  expected {expected}");
+            assert!(
+                message.starts_with(&expected),
+                "{text}\n  gives    {message}\n  expected {expected}"
+            );
             assert!(!message.contains('\n'), "one line: {message:?}");
         }
     }
 
     #[test]
     fn the_first_fault_of_the_file_is_told() {
-        assert!(fault("[[rule]]\nzap = 1\naction = \"allow\"\n[[list]]\nzip = 1").starts_with("p.toml:2:1:"));
+        assert!(
+            fault("[[rule]]\nzap = 1\naction = \"allow\"\n[[list]]\nzip = 1")
+                .starts_with("p.toml:2:1:")
+        );
         assert!(fault("[[list]]\nzip = 1\n[[rule]]\nzap = 1").starts_with("p.toml:2:1:"));
     }
 }

@@ -114,7 +114,9 @@ fn is_stable(c: char) -> bool {
 
 /// RFC 3492 section 6.3. A label is short, so nothing here can overflow 32 bits.
 fn push_punycode(points: &[u32], out: &mut String) {
-    let basic = points.iter().filter_map(|&point| u8::try_from(point).ok().filter(u8::is_ascii));
+    let basic = points
+        .iter()
+        .filter_map(|&point| u8::try_from(point).ok().filter(u8::is_ascii));
     let before = out.len();
     out.extend(basic.map(char::from));
     let basic = u32::try_from(out.len() - before).unwrap_or(0);
@@ -188,9 +190,18 @@ mod tests {
             ("bücher.example", Ok("xn--bcher-kva.example")),
             ("BÜCHER.example", Ok("xn--bcher-kva.example")),
             ("faß.example", Ok("xn--fa-hia.example")),
-            ("blåbærsyltetøy.example", Ok("xn--blbrsyltety-y8ao3x.example")),
-            ("他们为什么不说中文.example", Ok("xn--ihqwcrb4cv8a8dqg056pqjye.example")),
-            ("почемужеонинеговорятпорусски.example", Ok("xn--b1abfaaepdrnnbgefbadotcwatmq2g4l.example")),
+            (
+                "blåbærsyltetøy.example",
+                Ok("xn--blbrsyltety-y8ao3x.example"),
+            ),
+            (
+                "他们为什么不说中文.example",
+                Ok("xn--ihqwcrb4cv8a8dqg056pqjye.example"),
+            ),
+            (
+                "почемужеонинеговорятпорусски.example",
+                Ok("xn--b1abfaaepdrnnbgefbadotcwatmq2g4l.example"),
+            ),
             ("例え。テスト", Ok("xn--r8jz45g.xn--zckzah")),
             ("localhost", Ok("localhost")),
             ("", Err(DomainFault::Empty)),
@@ -223,7 +234,9 @@ mod tests {
         let mut wrong = Vec::new();
         for c in ('\u{80}'..='\u{2ffff}').filter(|c| !is_dot(*c)) {
             let text = format!("{c}{c}.example");
-            if normalize(&text, &mut out).is_ok() && idna::domain_to_ascii(&text).ok().as_ref() != Some(&out) {
+            if normalize(&text, &mut out).is_ok()
+                && idna::domain_to_ascii(&text).ok().as_ref() != Some(&out)
+            {
                 wrong.push(c);
             }
         }
@@ -232,6 +245,9 @@ mod tests {
 
     #[test]
     fn parents_follow_a_name() {
-        assert_eq!(suffixes("a.b.example").collect::<Vec<_>>(), ["a.b.example", "b.example", "example"]);
+        assert_eq!(
+            suffixes("a.b.example").collect::<Vec<_>>(),
+            ["a.b.example", "b.example", "example"]
+        );
     }
 }

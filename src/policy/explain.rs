@@ -41,22 +41,36 @@ pub struct Reason {
 impl Policy {
     /// Explains the verdict on a connection or, with kinds in `sends`, on registered identifiers sent over it.
     pub fn explain(&self, facts: &Facts, sends: &[Kind]) -> Explanation {
-        let found: Vec<_> = sends.iter().map(|kind| (kind.clone(), Confidence::Exact)).collect();
+        let found: Vec<_> = sends
+            .iter()
+            .map(|kind| (kind.clone(), Confidence::Exact))
+            .collect();
         let verdict = self.leak(facts, &found);
         let connection = self.judge(&Query::of(facts), &facts.names, DefaultKey::Connection);
-        let leaks = || sends.iter().map(|kind| (Some(kind), self.leak_cause(facts, kind, Confidence::Exact)));
+        let leaks = || {
+            sends
+                .iter()
+                .map(|kind| (Some(kind), self.leak_cause(facts, kind, Confidence::Exact)))
+        };
         let about_connection = sends.is_empty() || self.action(connection) == Action::Block;
         let (kind, cause) = match about_connection {
             true => (None, connection),
-            false => leaks().max_by_key(|(_, cause)| self.strictness(*cause)).unwrap_or((None, connection)),
+            false => leaks()
+                .max_by_key(|(_, cause)| self.strictness(*cause))
+                .unwrap_or((None, connection)),
         };
         let mut causes = BTreeSet::new();
         match about_connection {
             true => causes.extend(self.matching(facts, None, DefaultKey::Connection)),
-            false => sends.iter().for_each(|kind| causes.extend(self.matching(facts, Some(kind), DefaultKey::Leak))),
+            false => sends
+                .iter()
+                .for_each(|kind| causes.extend(self.matching(facts, Some(kind), DefaultKey::Leak))),
         }
         causes.remove(&cause);
-        let runners_up = causes.into_iter().map(|other| Reason { lost: self.lost(other, cause), ..self.reason(other) });
+        let runners_up = causes.into_iter().map(|other| Reason {
+            lost: self.lost(other, cause),
+            ..self.reason(other)
+        });
         Explanation {
             verdict,
             deciding: self.reason(cause),
@@ -67,13 +81,26 @@ impl Policy {
 
     /// Everything that matches, by the address or by any name.
     fn matching(&self, facts: &Facts, kind: Option<&Kind>, default: DefaultKey) -> Vec<Cause> {
-        let query = Query { kind, ..Query::of(facts) };
-        let fits = |rule: &RuleEntry| query.meets(rule) && rule.to.as_ref().is_none_or(|to| to.covers(facts));
+        let query = Query {
+            kind,
+            ..Query::of(facts)
+        };
+        let fits = |rule: &RuleEntry| {
+            query.meets(rule) && rule.to.as_ref().is_none_or(|to| to.covers(facts))
+        };
         let rules = self.rules.all().iter().enumerate();
-        let mut causes: Vec<_> =
-            rules.filter(|(_, rule)| fits(rule)).map(|(position, _)| Cause::Rule(position)).collect();
+        let mut causes: Vec<_> = rules
+            .filter(|(_, rule)| fits(rule))
+            .map(|(position, _)| Cause::Rule(position))
+            .collect();
         if kind.is_none() {
-            causes.extend(facts.names.iter().filter_map(|(name, _)| self.lists.find(name)).map(Cause::List));
+            causes.extend(
+                facts
+                    .names
+                    .iter()
+                    .filter_map(|(name, _)| self.lists.find(name))
+                    .map(Cause::List),
+            );
         }
         causes.push(Cause::Default(default));
         causes
@@ -96,7 +123,8 @@ impl Policy {
 
     fn lost(&self, loser: Cause, winner: Cause) -> String {
         if loser < winner {
-            return "holds for one of the names only, and the strictest over all names counts".into();
+            return "holds for one of the names only, and the strictest over all names counts"
+                .into();
         }
         match (loser, winner) {
             (Cause::Rule(loser), Cause::Rule(winner)) => {
@@ -107,17 +135,30 @@ impl Policy {
                     None => "as specific and as strict, and further down".into(),
                 }
             }
-            (Cause::List(_), Cause::List(_)) => "another list is nearer to the name, or stricter".into(),
-            (Cause::List(_), Cause::Rule(_) | Cause::Default(_)) => "rules come before lists".into(),
-            (Cause::Default(_), Cause::Rule(_) | Cause::List(_)) => "counts where nothing else matches".into(),
+            (Cause::List(_), Cause::List(_)) => {
+                "another list is nearer to the name, or stricter".into()
+            }
+            (Cause::List(_), Cause::Rule(_) | Cause::Default(_)) => {
+                "rules come before lists".into()
+            }
+            (Cause::Default(_), Cause::Rule(_) | Cause::List(_)) => {
+                "counts where nothing else matches".into()
+            }
             (Cause::Default(_), Cause::Default(_)) => "is about something else".into(),
-            (Cause::Rule(_), Cause::List(_) | Cause::Default(_)) => "does not hold for every name".into(),
+            (Cause::Rule(_), Cause::List(_) | Cause::Default(_)) => {
+                "does not hold for every name".into()
+            }
         }
     }
 
     fn changes(&self, facts: &Facts, kind: Option<&Kind>, cause: Cause) -> Vec<String> {
         let mut changes = Vec::new();
-        let given = || facts.names.iter().filter(|(_, source)| *source == NameSource::Dns);
+        let given = || {
+            facts
+                .names
+                .iter()
+                .filter(|(_, source)| *source == NameSource::Dns)
+        };
         let claims = facts.names.iter().filter(|(name, source)| {
             *source != NameSource::Dns && !given().any(|(other, _)| other == name)
         });
@@ -127,7 +168,11 @@ impl Policy {
             None => facts.dst.ip().to_canonical().to_string(),
         };
         let sends = kind.map_or(String::new(), |kind| format!(", sends = [\"{kind}\"]"));
-        let opposite = if self.action(cause) == Action::Allow { Action::Block } else { Action::Allow };
+        let opposite = if self.action(cause) == Action::Allow {
+            Action::Block
+        } else {
+            Action::Allow
+        };
         if !unconfirmed.is_empty() {
             changes.push(format!(
                 "the flow claims {}, which DNS did not give for {}: a claim can tighten the verdict, never loosen it",
@@ -139,7 +184,10 @@ impl Policy {
             Cause::Rule(position) => {
                 let Reason { rule, place, .. } = self.reason(cause);
                 changes.push(format!("{rule} itself, at {place}"));
-                self.rules.all()[position].app.as_ref().map_or(String::new(), |app| format!("app = {app:?}, "))
+                self.rules.all()[position]
+                    .app
+                    .as_ref()
+                    .map_or(String::new(), |app| format!("app = {app:?}, "))
             }
             Cause::List(_) | Cause::Default(_) => String::new(),
         };
@@ -152,7 +200,10 @@ impl Policy {
             Cause::Rule(_) => format!(", port = \"{}\"", facts.dst.port()),
             Cause::List(_) | Cause::Default(_) => String::new(),
         };
-        changes.push(format!("{better}, such as: {app}to = {to:?}{sends}{port}, action = {:?}", word(opposite)));
+        changes.push(format!(
+            "{better}, such as: {app}to = {to:?}{sends}{port}, action = {:?}",
+            word(opposite)
+        ));
         changes
     }
 }
@@ -161,7 +212,10 @@ impl To {
     fn covers(&self, facts: &Facts) -> bool {
         let ip = facts.dst.ip().to_canonical();
         let named = |fits: &dyn Fn(&str) -> bool| facts.names.iter().any(|(name, _)| fits(name));
-        let under = |name: &str, parent: &str| name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'));
+        let under = |name: &str, parent: &str| {
+            name.strip_suffix(parent)
+                .is_some_and(|rest| rest.ends_with('.'))
+        };
         match self {
             To::Host(host) => named(&|name| name == &**host),
             To::Domain(domain) => named(&|name| name == &**domain || under(name, domain)),

@@ -23,7 +23,9 @@ pub(super) struct Read<T>(pub(super) T);
 
 impl<'de, T: Field> Deserialize<'de> for Read<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor(PhantomData)).map(Read)
+        deserializer
+            .deserialize_any(FieldVisitor(PhantomData))
+            .map(Read)
     }
 }
 
@@ -93,7 +95,15 @@ impl Field for String {
 impl Field for Action {
     const EXPECTED: &str = "\"allow\", \"ask\" or \"block\"";
     fn read(text: &str) -> Result<Self, String> {
-        word(text, "action", &[("allow", Action::Allow), ("ask", Action::Ask), ("block", Action::Block)])
+        word(
+            text,
+            "action",
+            &[
+                ("allow", Action::Allow),
+                ("ask", Action::Ask),
+                ("block", Action::Block),
+            ],
+        )
     }
 }
 
@@ -101,9 +111,16 @@ impl Field for Fallback {
     const EXPECTED: &str = "\"allow\" or \"block\"";
     fn read(text: &str) -> Result<Self, String> {
         if text == "ask" {
-            return Err("nobody answered, so the fallback cannot ask again: \"block\" or \"allow\"".into());
+            return Err(
+                "nobody answered, so the fallback cannot ask again: \"block\" or \"allow\"".into(),
+            );
         }
-        word(text, "action", &[("allow", Action::Allow), ("block", Action::Block)]).map(Fallback)
+        word(
+            text,
+            "action",
+            &[("allow", Action::Allow), ("block", Action::Block)],
+        )
+        .map(Fallback)
     }
 }
 
@@ -113,21 +130,41 @@ impl Field for ListAction {
         if text == "ask" {
             return Err("a list that asks is not supported yet: \"block\" or \"allow\"".into());
         }
-        word(text, "action", &[("allow", Action::Allow), ("block", Action::Block)]).map(ListAction)
+        word(
+            text,
+            "action",
+            &[("allow", Action::Allow), ("block", Action::Block)],
+        )
+        .map(ListAction)
     }
 }
 
 impl Field for Proto {
     const EXPECTED: &str = "\"tcp\", \"udp\" or \"icmp\"";
     fn read(text: &str) -> Result<Self, String> {
-        word(text, "protocol", &[("tcp", Proto::Tcp), ("udp", Proto::Udp), ("icmp", Proto::Icmp)])
+        word(
+            text,
+            "protocol",
+            &[
+                ("tcp", Proto::Tcp),
+                ("udp", Proto::Udp),
+                ("icmp", Proto::Icmp),
+            ],
+        )
     }
 }
 
 impl Field for BlockedName {
     const EXPECTED: &str = "\"nxdomain\" or \"zero\"";
     fn read(text: &str) -> Result<Self, String> {
-        word(text, "answer", &[("nxdomain", BlockedName::Nxdomain), ("zero", BlockedName::Zero)])
+        word(
+            text,
+            "answer",
+            &[
+                ("nxdomain", BlockedName::Nxdomain),
+                ("zero", BlockedName::Zero),
+            ],
+        )
     }
 }
 
@@ -135,9 +172,19 @@ impl Field for Format {
     const EXPECTED: &str = "\"auto\", \"hosts\" or \"domains\"";
     fn read(text: &str) -> Result<Self, String> {
         if matches!(text, "wildcard" | "adblock" | "dnsmasq" | "rpz" | "cidr") {
-            return Err(format!("format {text:?} is not supported yet: \"auto\", \"hosts\" or \"domains\""));
+            return Err(format!(
+                "format {text:?} is not supported yet: \"auto\", \"hosts\" or \"domains\""
+            ));
         }
-        word(text, "format", &[("auto", Format::Auto), ("hosts", Format::Hosts), ("domains", Format::Domains)])
+        word(
+            text,
+            "format",
+            &[
+                ("auto", Format::Auto),
+                ("hosts", Format::Hosts),
+                ("domains", Format::Domains),
+            ],
+        )
     }
 }
 
@@ -161,7 +208,10 @@ impl Field for Sent {
             return Err("a custom kind needs its name: \"custom.NAME\"".into());
         }
         let names = Kind::NAMED.map(|(name, _)| name);
-        Err(format!("unknown kind of identifier {text:?}: {}", offer(text, &names)))
+        Err(format!(
+            "unknown kind of identifier {text:?}: {}",
+            offer(text, &names)
+        ))
     }
 }
 
@@ -172,10 +222,15 @@ impl Field for Ports {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let port = |text: &str| text.trim().parse::<u16>();
         let (Ok(first), Ok(last)) = (port(first), port(last)) else {
-            return Err(format!("bad port {text:?}: expected {}, from 0 to 65535", Self::EXPECTED));
+            return Err(format!(
+                "bad port {text:?}: expected {}, from 0 to 65535",
+                Self::EXPECTED
+            ));
         };
         if first > last {
-            return Err(format!("the range {text:?} is empty: write \"{last}-{first}\""));
+            return Err(format!(
+                "the range {text:?} is empty: write \"{last}-{first}\""
+            ));
         }
         Ok(Ports { first, last })
     }
@@ -196,8 +251,13 @@ impl Field for Duration {
         match millis {
             Some(0) => Err("a question needs some time: at least \"1s\"".into()),
             Some(millis) if millis <= LONGEST_QUESTION => Ok(Duration::from_millis(millis)),
-            Some(_) => Err(format!("{text:?} is too long for a question: at most \"24h\"")),
-            None => Err(format!("bad duration {text:?}: expected {}", Self::EXPECTED)),
+            Some(_) => Err(format!(
+                "{text:?} is too long for a question: at most \"24h\""
+            )),
+            None => Err(format!(
+                "bad duration {text:?}: expected {}",
+                Self::EXPECTED
+            )),
         }
     }
 }
@@ -216,10 +276,15 @@ impl Field for Bytes {
         };
         let bytes = shift.and_then(|shift| number.parse::<usize>().ok()?.checked_mul(1 << shift));
         match bytes {
-            Some(0) => Err("a limit of 0 bytes lets nothing through: leave it out for its default".into()),
+            Some(0) => {
+                Err("a limit of 0 bytes lets nothing through: leave it out for its default".into())
+            }
             Some(bytes) if bytes <= MOST_BYTES => Ok(Bytes(bytes)),
             Some(_) => Err(format!("{text:?} is too much: at most \"1 GiB\"")),
-            None => Err(format!("bad size {text:?}: expected {}; the units are B, KiB, MiB and GiB", Self::EXPECTED)),
+            None => Err(format!(
+                "bad size {text:?}: expected {}; the units are B, KiB, MiB and GiB",
+                Self::EXPECTED
+            )),
         }
     }
 }
@@ -272,7 +337,9 @@ fn word<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, Strin
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
-    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(unit);
     (number, unit.trim_start())
 }
@@ -283,23 +350,58 @@ mod tests {
 
     #[test]
     fn durations_sizes_and_ports_are_read() {
-        for (text, seconds) in [("30s", 30.0), ("2m", 120.0), ("1h", 3600.0), ("250ms", 0.25)] {
+        for (text, seconds) in [
+            ("30s", 30.0),
+            ("2m", 120.0),
+            ("1h", 3600.0),
+            ("250ms", 0.25),
+        ] {
             assert_eq!(Duration::read(text).unwrap().as_secs_f64(), seconds);
         }
-        for (text, bytes) in [("1", 1), ("256 KiB", 262_144), ("4MiB", 4 << 20), ("1 GiB", 1 << 30), ("10 B", 10)] {
+        for (text, bytes) in [
+            ("1", 1),
+            ("256 KiB", 262_144),
+            ("4MiB", 4 << 20),
+            ("1 GiB", 1 << 30),
+            ("10 B", 10),
+        ] {
             assert_eq!(Bytes::read(text).unwrap().0, bytes);
         }
-        for (text, first, last) in [("443", 443, 443), ("8000-8099", 8000, 8099), ("1 - 2", 1, 2), ("0-65535", 0, 65535)] {
+        for (text, first, last) in [
+            ("443", 443, 443),
+            ("8000-8099", 8000, 8099),
+            ("1 - 2", 1, 2),
+            ("0-65535", 0, 65535),
+        ] {
             assert_eq!(Ports::read(text).unwrap(), Ports { first, last });
         }
     }
 
     #[test]
     fn bad_durations_sizes_and_ports_are_told_what_would_be_right() {
-        for text in ["", "30", "s", "30 secs", "0s", "-1s", "99999999999999999999s", "25h", "1.5m"] {
+        for text in [
+            "",
+            "30",
+            "s",
+            "30 secs",
+            "0s",
+            "-1s",
+            "99999999999999999999s",
+            "25h",
+            "1.5m",
+        ] {
             assert!(Duration::read(text).is_err(), "{text:?}");
         }
-        for text in ["", "KiB", "0", "1 KB", "2 GiB", "-1", "1.5 MiB", "99999999999999999999"] {
+        for text in [
+            "",
+            "KiB",
+            "0",
+            "1 KB",
+            "2 GiB",
+            "-1",
+            "1.5 MiB",
+            "99999999999999999999",
+        ] {
             assert!(Bytes::read(text).is_err(), "{text:?}");
         }
         for text in ["", "65536", "-1", "1-", "-", "9-8", "http", "1-2-3"] {

@@ -1,6 +1,12 @@
 //! Facts → [`Verdict`].
 
-use std::{borrow::Cow, cmp::Reverse, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     BlockedName, Limits,
@@ -50,13 +56,22 @@ impl Policy {
     /// Compiles a policy; `lists` are the texts of [`Config::lists`], in that order.
     pub fn new(config: Config, lists: Vec<Vec<u8>>) -> Result<Policy, ConfigError> {
         if lists.len() != config.lists.len() {
-            let reason = format!("{} lists are named, {} were read", config.lists.len(), lists.len());
+            let reason = format!(
+                "{} lists are named, {} were read",
+                config.lists.len(),
+                lists.len()
+            );
             return Err(ConfigError::file(config.file, reason));
         }
         let rules = Rules::new(config.rules);
         Ok(Policy {
-            names: rules.all().iter().map(|rule| format!("rule.{}", rule.number).into()).collect(),
-            default_names: DefaultKey::ALL.map(|default| format!("default.{}", default.key()).into()),
+            names: rules
+                .all()
+                .iter()
+                .map(|rule| format!("rule.{}", rule.number).into())
+                .collect(),
+            default_names: DefaultKey::ALL
+                .map(|default| format!("default.{}", default.key()).into()),
             lists: Lists::new(&config.lists, &lists)?,
             rules,
             file: config.file,
@@ -77,7 +92,13 @@ impl Policy {
     /// list blocks unless a rule on the name, the app, a port or a protocol stands against it. An [`Action::Ask`] may as well
     /// be put when the connection comes, where it is judged again.
     pub fn name(&self, app: &[Arc<str>], name: &str, _wall: u64) -> Verdict {
-        let query = Query { app, ip: None, port: None, proto: None, kind: None };
+        let query = Query {
+            app,
+            ip: None,
+            port: None,
+            proto: None,
+            kind: None,
+        };
         let names = [(name.into(), NameSource::Dns)];
         let cause = self.judge(&query, &names, DefaultKey::Connection);
         let open = |cause| match cause {
@@ -86,8 +107,14 @@ impl Policy {
         };
         let by_place = self.rules.at_unknown_address(&query).map(Cause::Rule);
         match by_place.filter(|rule| *rule < cause && !matches!(cause, Cause::List(_))) {
-            Some(rule) => Verdict { action: Action::Allow, ..self.verdict(rule, false) },
-            None if open(cause) => Verdict { action: Action::Allow, ..self.verdict(cause, false) },
+            Some(rule) => Verdict {
+                action: Action::Allow,
+                ..self.verdict(rule, false)
+            },
+            None if open(cause) => Verdict {
+                action: Action::Allow,
+                ..self.verdict(cause, false)
+            },
             None => self.verdict(cause, false),
         }
     }
@@ -98,7 +125,9 @@ impl Policy {
         if connection.action == Action::Block || found.is_empty() {
             return connection;
         }
-        let causes = found.iter().map(|(kind, confidence)| self.leak_cause(facts, kind, *confidence));
+        let causes = found
+            .iter()
+            .map(|(kind, confidence)| self.leak_cause(facts, kind, *confidence));
         match causes.max_by_key(|cause| self.strictness(*cause)) {
             Some(cause) => self.verdict(cause, matches!(cause, Cause::Rule(_))),
             None => connection,
@@ -137,7 +166,10 @@ impl Policy {
 
     /// Returns what became of each list: `list.NAME` and its report, lists that block first.
     pub fn list_reports(&self) -> impl Iterator<Item = (&Arc<str>, &ListReport)> {
-        self.lists.lists.iter().map(|list| (&list.verdict, &list.report))
+        self.lists
+            .lists
+            .iter()
+            .map(|list| (&list.verdict, &list.report))
     }
 
     /// Returns how many different names the lists hold, and the bytes of memory that takes.
@@ -150,21 +182,44 @@ impl Policy {
             Confidence::Exact => DefaultKey::Leak,
             Confidence::Shape => DefaultKey::LeakShape,
         };
-        self.judge(&Query { kind: Some(kind), ..Query::of(facts) }, &facts.names, default)
+        self.judge(
+            &Query {
+                kind: Some(kind),
+                ..Query::of(facts)
+            },
+            &facts.names,
+            default,
+        )
     }
 
     /// What decides for one query: the strictest over what the address goes by and every claim.
-    pub(super) fn judge(&self, query: &Query<'_>, names: &[(Arc<str>, NameSource)], default: DefaultKey) -> Cause {
+    pub(super) fn judge(
+        &self,
+        query: &Query<'_>,
+        names: &[(Arc<str>, NameSource)],
+        default: DefaultKey,
+    ) -> Cause {
         let by_address = self.rules.by_address(query).map(Cause::Rule);
         let otherwise = by_address.unwrap_or(Cause::Default(default));
-        let given = || names.iter().filter(|(_, source)| *source == NameSource::Dns);
+        let given = || {
+            names
+                .iter()
+                .filter(|(_, source)| *source == NameSource::Dns)
+        };
         let by_given = given().filter_map(|(name, _)| self.by_name(query, &wire(name), by_address));
-        let mut strictest = by_given.max_by_key(|cause| self.strictness(*cause)).unwrap_or(otherwise);
+        let mut strictest = by_given
+            .max_by_key(|cause| self.strictness(*cause))
+            .unwrap_or(otherwise);
         for (claim, source) in names {
-            if *source == NameSource::Dns || given().any(|(name, _)| name == claim) || is_address(claim, query.ip) {
+            if *source == NameSource::Dns
+                || given().any(|(name, _)| name == claim)
+                || is_address(claim, query.ip)
+            {
                 continue;
             }
-            let cause = self.by_name(query, &wire(claim), by_address).unwrap_or(otherwise);
+            let cause = self
+                .by_name(query, &wire(claim), by_address)
+                .unwrap_or(otherwise);
             strictest = std::cmp::max_by_key(strictest, cause, |cause| self.strictness(*cause));
         }
         strictest
@@ -214,12 +269,19 @@ impl Policy {
             Cause::List(list) => self.lists.lists[list].place.line,
             Cause::Default(default) => default.action(&self.defaults).line,
         };
-        Place { file: self.file.clone(), line }
+        Place {
+            file: self.file.clone(),
+            line,
+        }
     }
 
     pub(super) fn verdict(&self, cause: Cause, about_identifiers: bool) -> Verdict {
         let action = self.action(cause);
-        Verdict { action, rule: self.name_of(cause).clone(), approved: about_identifiers && action == Action::Allow }
+        Verdict {
+            action,
+            rule: self.name_of(cause).clone(),
+            approved: about_identifiers && action == Action::Allow,
+        }
     }
 }
 
@@ -256,7 +318,12 @@ pub(super) enum DefaultKey {
 }
 
 impl DefaultKey {
-    const ALL: [DefaultKey; 4] = [DefaultKey::Connection, DefaultKey::Leak, DefaultKey::LeakShape, DefaultKey::Oversize];
+    const ALL: [DefaultKey; 4] = [
+        DefaultKey::Connection,
+        DefaultKey::Leak,
+        DefaultKey::LeakShape,
+        DefaultKey::Oversize,
+    ];
 
     pub(super) fn key(self) -> &'static str {
         match self {
@@ -274,7 +341,10 @@ impl DefaultKey {
             DefaultKey::LeakShape => (defaults.leak_shape, Action::Ask),
             DefaultKey::Oversize => (defaults.oversize, Action::Allow),
         };
-        given.unwrap_or(Placed { value: otherwise, line: None })
+        given.unwrap_or(Placed {
+            value: otherwise,
+            line: None,
+        })
     }
 }
 
@@ -289,6 +359,10 @@ fn wire(name: &str) -> Cow<'_, str> {
 
 /// Whether a claim only repeats the address that the flow goes to.
 fn is_address(claim: &str, ip: Option<IpAddr>) -> bool {
-    let bare = claim.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(claim);
-    bare.parse::<IpAddr>().is_ok_and(|claimed| Some(claimed.to_canonical()) == ip)
+    let bare = claim
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(claim);
+    bare.parse::<IpAddr>()
+        .is_ok_and(|claimed| Some(claimed.to_canonical()) == ip)
 }

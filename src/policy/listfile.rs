@@ -24,7 +24,10 @@ impl ListReport {
     fn reject(&mut self, line: usize, reason: impl Into<String>) {
         self.rejected += 1;
         if self.first_rejected.len() < Self::SHOWN {
-            self.first_rejected.push(RejectedLine { line, reason: reason.into() });
+            self.first_rejected.push(RejectedLine {
+                line,
+                reason: reason.into(),
+            });
         }
     }
 }
@@ -47,7 +50,11 @@ pub(super) fn read(text: &[u8], format: Format, mut each: impl FnMut(&str)) -> L
     let mut name = String::new();
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default().trim_ascii();
+        let line = line
+            .split(|byte| *byte == b'#')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
         if line.is_empty() || line.starts_with(b"!") {
             continue;
         }
@@ -68,10 +75,17 @@ fn read_line(
     let line = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
     let mut words = line.split_ascii_whitespace();
     let first = words.next().unwrap_or_default();
-    let address = first.split('%').next().unwrap_or_default().parse::<IpAddr>().ok();
+    let address = first
+        .split('%')
+        .next()
+        .unwrap_or_default()
+        .parse::<IpAddr>()
+        .ok();
     match (format, address) {
         (Format::Domains, Some(_)) => return Err("an address where a name was expected".into()),
-        (Format::Hosts, None) => return Err("no address in front, as in \"0.0.0.0 ads.example\"".into()),
+        (Format::Hosts, None) => {
+            return Err("no address in front, as in \"0.0.0.0 ads.example\"".into());
+        }
         (Format::Hosts | Format::Auto, Some(ip)) => {
             for word in words {
                 if is_own_name(word) {
@@ -97,7 +111,12 @@ fn read_line(
     Ok(())
 }
 
-fn take(word: &str, name: &mut String, report: &mut ListReport, each: &mut impl FnMut(&str)) -> Result<(), String> {
+fn take(
+    word: &str,
+    name: &mut String,
+    report: &mut ListReport,
+    each: &mut impl FnMut(&str),
+) -> Result<(), String> {
     normalize(word, name).map_err(|fault| fault.to_string())?;
     if !name.contains('.') {
         return Err("a whole top-level domain".into());
@@ -146,11 +165,24 @@ mod tests {
         assert_eq!(
             names,
             [
-                "ads.example", "one.example", "two.example", "six.example", "plain.example", "indented.example",
-                "xn--bcher-kva.example", "last.example"
+                "ads.example",
+                "one.example",
+                "two.example",
+                "six.example",
+                "plain.example",
+                "indented.example",
+                "xn--bcher-kva.example",
+                "last.example"
             ]
         );
-        assert_eq!(report, ListReport { taken: 8, skipped: 5, ..Default::default() });
+        assert_eq!(
+            report,
+            ListReport {
+                taken: 8,
+                skipped: 5,
+                ..Default::default()
+            }
+        );
     }
 
     #[test]
@@ -159,7 +191,11 @@ mod tests {
         let (names, report) = names(text, Format::Auto);
         assert_eq!(names, ["ok.example"]);
         assert_eq!(report.rejected, 6);
-        let lines: Vec<_> = report.first_rejected.iter().map(|line| (line.line, line.reason.as_str())).collect();
+        let lines: Vec<_> = report
+            .first_rejected
+            .iter()
+            .map(|line| (line.line, line.reason.as_str()))
+            .collect();
         assert_eq!(
             lines,
             [
@@ -177,14 +213,23 @@ mod tests {
     fn a_named_format_refuses_the_other() {
         let text = b"0.0.0.0 hosts.example\nplain.example\n";
         let (hosts, report) = names(text, Format::Hosts);
-        assert_eq!((hosts, report.rejected), (vec!["hosts.example".to_owned()], 1));
+        assert_eq!(
+            (hosts, report.rejected),
+            (vec!["hosts.example".to_owned()], 1)
+        );
         let (domains, report) = names(text, Format::Domains);
-        assert_eq!((domains, report.rejected), (vec!["plain.example".to_owned()], 1));
+        assert_eq!(
+            (domains, report.rejected),
+            (vec!["plain.example".to_owned()], 1)
+        );
     }
 
     #[test]
     fn only_the_first_rejected_lines_are_kept() {
         let (_, report) = names("?\n".repeat(100).as_bytes(), Format::Auto);
-        assert_eq!((report.rejected, report.first_rejected.len()), (100, ListReport::SHOWN));
+        assert_eq!(
+            (report.rejected, report.first_rejected.len()),
+            (100, ListReport::SHOWN)
+        );
     }
 }

@@ -58,7 +58,9 @@ impl Lists {
                 depths |= depth_bit(name.split('.').count());
                 entries.push((fingerprint(name), owner));
             });
-            if report.taken == 0 && let Some(first) = report.first_rejected.first() {
+            if report.taken == 0
+                && let Some(first) = report.first_rejected.first()
+            {
                 let reason = format!(
                     "no line of list {:?} can be used; line {}: {}",
                     source.name, first.line, first.reason
@@ -66,13 +68,24 @@ impl Lists {
                 return Err(source.error(reason));
             }
             let verdict = format!("list.{}", source.name).into();
-            lists.push(List { verdict, action: source.action, place: source.place.clone(), report });
+            lists.push(List {
+                verdict,
+                action: source.action,
+                place: source.place.clone(),
+                report,
+            });
         }
         entries.sort_unstable();
         entries.dedup_by_key(|(key, _)| *key);
         let keys: Vec<u64> = entries.iter().map(|(key, _)| *key).collect();
         let owners = entries.iter().map(|(_, owner)| *owner).collect();
-        Ok(Lists { index: index(&keys), keys, owners, depths, lists })
+        Ok(Lists {
+            index: index(&keys),
+            keys,
+            owners,
+            depths,
+            lists,
+        })
     }
 
     /// The list that holds `name` or the nearest of its parents.
@@ -114,7 +127,9 @@ impl Lists {
 /// Fingerprint of a name in its wire form, labels taken from the right so that a parent's is on the way. Fixed for ever:
 /// compiled lists hold it.
 fn fingerprint(name: &str) -> u64 {
-    name.as_bytes().rsplit(|byte| *byte == b'.').fold(SEED, add_label)
+    name.as_bytes()
+        .rsplit(|byte| *byte == b'.')
+        .fold(SEED, add_label)
 }
 
 /// Folded multiplication, eight bytes at a time, as in wyhash and its kin.
@@ -124,8 +139,14 @@ fn add_label(hash: u64, label: &[u8]) -> u64 {
     for word in words {
         hash = fold(hash ^ KEYS[0], u64::from_le_bytes(*word) ^ KEYS[1]);
     }
-    let rest = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    fold(hash ^ KEYS[2], (rest | (label.len() as u64) << 56) ^ KEYS[3])
+    let rest = rest
+        .iter()
+        .rev()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    fold(
+        hash ^ KEYS[2],
+        (rest | (label.len() as u64) << 56) ^ KEYS[3],
+    )
 }
 
 fn fold(a: u64, b: u64) -> u64 {
@@ -135,7 +156,12 @@ fn fold(a: u64, b: u64) -> u64 {
 
 /// Digits of pi: the seed, then what each multiplication is kept off zero with.
 const SEED: u64 = 0x243f_6a88_85a3_08d3;
-const KEYS: [u64; 4] = [0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89, 0x4528_21e6_38d0_1377];
+const KEYS: [u64; 4] = [
+    0x1319_8a2e_0370_7344,
+    0xa409_3822_299f_31d0,
+    0x082e_fa98_ec4e_6c89,
+    0x4528_21e6_38d0_1377,
+];
 
 fn depth_bit(labels: usize) -> u64 {
     1 << labels.min(63)

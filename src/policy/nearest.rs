@@ -1,7 +1,10 @@
 //! Did you mean …?
 
 /// The candidate that `word` was most likely meant to be, if any is near: at most a third of its letters differ.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let word = word.to_lowercase();
     candidates
         .into_iter()
@@ -28,7 +31,9 @@ fn distance(from: &str, to: &str) -> usize {
     for (i, a) in from.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, b) in to.iter().enumerate() {
-            let mut best = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
+            let mut best = (last[j] + usize::from(a != b))
+                .min(last[j + 1] + 1)
+                .min(row[j] + 1);
             if i > 0 && j > 0 && from[i - 1] == *b && to[j - 1] == *a {
                 let swapped: &Vec<usize> = &before;
                 best = best.min(swapped[j - 1] + 1);
@@ -46,7 +51,15 @@ mod tests {
 
     #[test]
     fn a_slip_finds_its_word_and_nonsense_finds_none() {
-        let words = ["imei", "imsi", "iccid", "advertising_id", "allow", "block", "to"];
+        let words = [
+            "imei",
+            "imsi",
+            "iccid",
+            "advertising_id",
+            "allow",
+            "block",
+            "to",
+        ];
         for (word, expected) in [
             ("imie", Some("imei")),
             ("IMEI", Some("imei")),
@@ -63,7 +76,12 @@ mod tests {
 
     #[test]
     fn distance_counts_edits_and_swaps() {
-        for (from, to, edits) in [("", "", 0), ("a", "", 1), ("abc", "acb", 1), ("kitten", "sitting", 3)] {
+        for (from, to, edits) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("abc", "acb", 1),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(from, to), edits, "{from} → {to}");
             assert_eq!(distance(to, from), edits, "{to} → {from}");
         }

@@ -25,10 +25,18 @@ impl Rules {
         rules.sort_by_key(|rule| (Reverse(Rank::of(rule)), Reverse(rule.action), rule.number));
         let (mut connection, mut leak) = (Index::default(), Index::default());
         for (position, rule) in rules.iter().enumerate() {
-            let index = if rule.sends.is_some() { &mut leak } else { &mut connection };
+            let index = if rule.sends.is_some() {
+                &mut leak
+            } else {
+                &mut connection
+            };
             index.insert(position, rule);
         }
-        Rules { rules, connection, leak }
+        Rules {
+            rules,
+            connection,
+            leak,
+        }
     }
 
     pub(super) fn all(&self) -> &[RuleEntry] {
@@ -43,9 +51,13 @@ impl Rules {
         }
         let mut best = None;
         for suffix in suffixes(name) {
-            let Some(positions) = index.names.get(suffix) else { continue };
+            let Some(positions) = index.names.get(suffix) else {
+                continue;
+            };
             let whole = suffix.len() == name.len();
-            best = self.better(best, positions, |rule| holds(rule, whole) && query.meets(rule));
+            best = self.better(best, positions, |rule| {
+                holds(rule, whole) && query.meets(rule)
+            });
         }
         best
     }
@@ -56,12 +68,18 @@ impl Rules {
         let meets = |rule: &RuleEntry| query.meets(rule);
         let mut best = self.better(None, &index.anywhere, meets);
         if !index.anywhere_by_app.is_empty() {
-            for positions in query.app.iter().filter_map(|app| index.anywhere_by_app.get(app)) {
+            for positions in query
+                .app
+                .iter()
+                .filter_map(|app| index.anywhere_by_app.get(app))
+            {
                 best = self.better(best, positions, meets);
             }
         }
         let Some(ip) = query.ip else { return best };
-        index.nets.cover(ip, |positions| best = self.better(best, positions, meets));
+        index
+            .nets
+            .cover(ip, |positions| best = self.better(best, positions, meets));
         if !index.lan.is_empty() && is_lan(ip) {
             best = self.better(best, &index.lan, meets);
         }
@@ -74,13 +92,27 @@ impl Rules {
         self.better(None, &self.index(query).somewhere, meets)
     }
 
-    fn better(&self, best: Option<usize>, positions: &[usize], matches: impl Fn(&RuleEntry) -> bool) -> Option<usize> {
-        let mut ahead = positions.iter().copied().take_while(|&position| best.is_none_or(|best| position < best));
-        ahead.find(|&position| matches(&self.rules[position])).or(best)
+    fn better(
+        &self,
+        best: Option<usize>,
+        positions: &[usize],
+        matches: impl Fn(&RuleEntry) -> bool,
+    ) -> Option<usize> {
+        let mut ahead = positions
+            .iter()
+            .copied()
+            .take_while(|&position| best.is_none_or(|best| position < best));
+        ahead
+            .find(|&position| matches(&self.rules[position]))
+            .or(best)
     }
 
     fn index(&self, query: &Query<'_>) -> &Index {
-        if query.kind.is_some() { &self.leak } else { &self.connection }
+        if query.kind.is_some() {
+            &self.leak
+        } else {
+            &self.connection
+        }
     }
 }
 
@@ -99,10 +131,15 @@ impl Query<'_> {
     /// Whether everything but the destination fits.
     pub(super) fn meets(&self, rule: &RuleEntry) -> bool {
         let unknown = rule.action != Action::Block;
-        let port = |port| rule.ports.is_none_or(|ports| (ports.first..=ports.last).contains(&port));
+        let port = |port| {
+            rule.ports
+                .is_none_or(|ports| (ports.first..=ports.last).contains(&port))
+        };
         let app = rule.app.as_ref().is_none_or(|app| self.app.contains(app));
         app && self.port.map_or(unknown || rule.ports.is_none(), port)
-            && rule.proto.is_none_or(|proto| self.proto.map_or(unknown, |known| known == proto))
+            && rule
+                .proto
+                .is_none_or(|proto| self.proto.map_or(unknown, |known| known == proto))
             && self.covers(rule)
     }
 
@@ -149,12 +186,20 @@ impl Rank {
                 None => ToRank::Any,
                 Some(To::Lan) => ToRank::Lan,
                 Some(To::Net(net)) => ToRank::Net(net.prefix_len()),
-                Some(To::Domain(name)) => ToRank::Domain { labels: labels(name), under: false },
-                Some(To::Under(name)) => ToRank::Domain { labels: labels(name), under: true },
+                Some(To::Domain(name)) => ToRank::Domain {
+                    labels: labels(name),
+                    under: false,
+                },
+                Some(To::Under(name)) => ToRank::Domain {
+                    labels: labels(name),
+                    under: true,
+                },
                 Some(To::Host(name)) => ToRank::Host(labels(name)),
             },
             named_kinds: matches!(rule.sends, Some(Sends::Kinds(_))),
-            port: rule.ports.map_or(0, |ports| 65_536 - width(ports.first, ports.last)),
+            port: rule
+                .ports
+                .map_or(0, |ports| 65_536 - width(ports.first, ports.last)),
             proto: rule.proto.is_some(),
         }
     }
@@ -165,9 +210,15 @@ impl Rank {
             ("app", self.app.cmp(&other.app)),
             ("destination", self.to.cmp(&other.to)),
             ("identifiers", self.named_kinds.cmp(&other.named_kinds)),
-            ("conditions", (self.port, self.proto).cmp(&(other.port, other.proto))),
+            (
+                "conditions",
+                (self.port, self.proto).cmp(&(other.port, other.proto)),
+            ),
         ];
-        parts.into_iter().find(|(_, order)| order.is_ne()).map(|(part, _)| part)
+        parts
+            .into_iter()
+            .find(|(_, order)| order.is_ne())
+            .map(|(part, _)| part)
     }
 }
 
@@ -215,7 +266,11 @@ impl Index {
                 self.lan.push(position);
                 self.somewhere.push(position);
             }
-            (None, Some(app)) => self.anywhere_by_app.entry(app.clone()).or_default().push(position),
+            (None, Some(app)) => self
+                .anywhere_by_app
+                .entry(app.clone())
+                .or_default()
+                .push(position),
             (None, None) => self.anywhere.push(position),
         }
     }

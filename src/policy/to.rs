@@ -35,11 +35,15 @@ impl To {
             _ => {}
         }
         if lower.starts_with("country:") || is_autonomous_system(&lower) {
-            return Err(format!("`to = {text:?}`: countries and AS numbers are not supported yet"));
+            return Err(format!(
+                "`to = {text:?}`: countries and AS numbers are not supported yet"
+            ));
         }
         if let Some((_, rest)) = lower.split_once("://") {
             let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
-            return Err(format!("a URL cannot stand here: write the name alone, \"{host}\""));
+            return Err(format!(
+                "a URL cannot stand here: write the name alone, \"{host}\""
+            ));
         }
         if let Some(host) = text.strip_prefix('=') {
             return match host.parse::<std::net::IpAddr>() {
@@ -78,40 +82,55 @@ fn domain(text: &str) -> Result<Box<str>, String> {
     match normalize(text, &mut out) {
         Ok(()) => Ok(out.into_boxed_str()),
         Err(fault) => match text.rsplit_once(':') {
-            Some((host, port)) if port.parse::<u16>().is_ok() => {
-                Err(format!("bad domain {text:?}: the port has a key of its own: `to = {host:?}`, `port = {port:?}`"))
-            }
+            Some((host, port)) if port.parse::<u16>().is_ok() => Err(format!(
+                "bad domain {text:?}: the port has a key of its own: `to = {host:?}`, `port = {port:?}`"
+            )),
             _ => Err(format!("bad domain {text:?}: {fault}")),
         },
     }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let text = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
     if let Ok(ip) = text.parse::<std::net::IpAddr>() {
         return Ok(IpNet::from(ip.to_canonical()));
     }
     let Some((address, length)) = text.split_once('/') else {
-        return Err(format!("bad address {text:?}: expected one such as \"192.0.2.1\" or \"2001:db8::1\""));
+        return Err(format!(
+            "bad address {text:?}: expected one such as \"192.0.2.1\" or \"2001:db8::1\""
+        ));
     };
     let Ok(ip) = address.parse::<std::net::IpAddr>() else {
         return Err(format!("bad CIDR {text:?}: {address:?} is no address"));
     };
     let most = if ip.is_ipv4() { 32 } else { 128 };
-    let net = length.parse::<u8>().ok().and_then(|length| IpNet::new(ip, length).ok());
+    let net = length
+        .parse::<u8>()
+        .ok()
+        .and_then(|length| IpNet::new(ip, length).ok());
     let Some(net) = net else {
-        return Err(format!("bad CIDR {text:?}: the prefix length is a number from 0 to {most}"));
+        return Err(format!(
+            "bad CIDR {text:?}: the prefix length is a number from 0 to {most}"
+        ));
     };
     if net.trunc() != net {
         let trunc = net.trunc();
-        return Err(format!("bad CIDR {text:?}: bits are set past the prefix: write \"{trunc}\", or \"{ip}\" for one address"));
+        return Err(format!(
+            "bad CIDR {text:?}: bits are set past the prefix: write \"{trunc}\", or \"{ip}\" for one address"
+        ));
     }
     Ok(net)
 }
 
 fn looks_like_address(text: &str) -> bool {
     let numeric = |c: char| c.is_ascii_digit() || c == '.';
-    text.contains('/') || text.matches(':').count() > 1 || text.starts_with('[') || text.chars().all(numeric)
+    text.contains('/')
+        || text.matches(':').count() > 1
+        || text.starts_with('[')
+        || text.chars().all(numeric)
 }
 
 fn is_autonomous_system(lower: &str) -> bool {
@@ -142,7 +161,11 @@ mod tests {
             ("as.example", "as.example"),
             ("as3x", "as3x"),
         ] {
-            assert_eq!(To::read(text).map(|to| to.to_string()).as_deref(), Ok(shown), "{text:?}");
+            assert_eq!(
+                To::read(text).map(|to| to.to_string()).as_deref(),
+                Ok(shown),
+                "{text:?}"
+            );
         }
     }
 
@@ -154,8 +177,14 @@ mod tests {
             (" bank.example", "write \"bank.example\""),
             ("bank example", "' ' cannot stand"),
             ("bank..example", "a label of the name is empty"),
-            ("https://bank.example/login", "write the name alone, \"bank.example\""),
-            ("bank.example:443", "`to = \"bank.example\"`, `port = \"443\"`"),
+            (
+                "https://bank.example/login",
+                "write the name alone, \"bank.example\"",
+            ),
+            (
+                "bank.example:443",
+                "`to = \"bank.example\"`, `port = \"443\"`",
+            ),
             ("b*.example", "\"*.bank.example\""),
             ("*.*.example", "'*' cannot stand"),
             ("=192.0.2.1", "write \"192.0.2.1\""),

@@ -59,7 +59,11 @@ impl FaultLink {
             let (stop, counts) = (Arc::clone(&stop), Arc::clone(&counts));
             move || forward(ends, lanes, &stop, &counts)
         });
-        Self { stop, counts, thread: Some(thread) }
+        Self {
+            stop,
+            counts,
+            thread: Some(thread),
+        }
     }
 
     pub fn counts(&self) -> &Counts {
@@ -87,7 +91,12 @@ struct Lane {
 impl Lane {
     fn new(faults: Faults, direction: u64) -> Self {
         let noise = Noise::new(faults.seed.wrapping_mul(2).wrapping_add(direction));
-        Self { faults, noise, queue: BTreeMap::new(), sequence: 0 }
+        Self {
+            faults,
+            noise,
+            queue: BTreeMap::new(),
+            sequence: 0,
+        }
     }
 
     fn accept(&mut self, packet: &[u8], now: Instant, counts: &Counts) {
@@ -95,7 +104,11 @@ impl Lane {
             counts.lost.fetch_add(1, Relaxed);
             return;
         }
-        let copies = if self.noise.happens(self.faults.duplicated) { 2 } else { 1 };
+        let copies = if self.noise.happens(self.faults.duplicated) {
+            2
+        } else {
+            1
+        };
         counts.duplicated.fetch_add(copies - 1, Relaxed);
         for _ in 0..copies {
             if self.queue.len() >= QUEUE {
@@ -103,7 +116,10 @@ impl Lane {
                 return;
             }
             let mut due = now + self.faults.delay;
-            if let Some(jitter) = u64::try_from(self.faults.jitter.as_micros()).ok().filter(|us| *us > 0) {
+            if let Some(jitter) = u64::try_from(self.faults.jitter.as_micros())
+                .ok()
+                .filter(|us| *us > 0)
+            {
                 due += Duration::from_micros(self.noise.next() % jitter);
             }
             if self.noise.happens(self.faults.reordered) {
@@ -131,7 +147,10 @@ impl Lane {
 
     fn wait(&self, now: Instant) -> Option<Duration> {
         let (due, _) = self.queue.first_key_value()?.0;
-        Some(due.saturating_duration_since(now).max(Duration::from_millis(1)))
+        Some(
+            due.saturating_duration_since(now)
+                .max(Duration::from_millis(1)),
+        )
     }
 }
 
@@ -154,7 +173,11 @@ fn forward(mut ends: [File; 2], mut lanes: [Lane; 2], stop: &AtomicBool, counts:
 }
 
 fn sleep_until_readable(ends: &[File; 2], wait: Duration) {
-    let interest = |end: &File| libc::pollfd { fd: end.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let interest = |end: &File| libc::pollfd {
+        fd: end.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
     let mut interests = ends.each_ref().map(interest);
     let millis = i32::try_from(wait.as_millis()).expect("waits are short");
     // SAFETY: the array outlives the call and its length is the one given.

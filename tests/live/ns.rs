@@ -30,7 +30,14 @@ pub fn alone_with<F: FnOnce()>(programs: &[&str], body: F) {
     }
     let output = Command::new("timeout")
         .args(["-s", "KILL", TIME_LIMIT, "unshare"])
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
         .arg(env::current_exe().expect("a running program has a path"))
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(MARKER, name)
@@ -39,8 +46,15 @@ pub fn alone_with<F: FnOnce()>(programs: &[&str], body: F) {
         .expect("timeout and unshare run");
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {}\n{said}\n{complained}", output.status);
-    assert!(said.contains("1 passed"), "{name} did not run\n{said}\n{complained}");
+    assert!(
+        output.status.success(),
+        "{name}: {}\n{said}\n{complained}",
+        output.status
+    );
+    assert!(
+        said.contains("1 passed"),
+        "{name} did not run\n{said}\n{complained}"
+    );
 }
 
 /// A network namespace.
@@ -60,7 +74,10 @@ impl Namespace {
     pub fn new(name: &'static str) -> Self {
         run("ip", &["netns", "add", name]);
         let file = fs::File::open(format!("/run/netns/{name}")).expect("ip made the namespace");
-        let namespace = Self { name: Some(name), file };
+        let namespace = Self {
+            name: Some(name),
+            file,
+        };
         namespace.ip("link set lo up");
         namespace
     }
@@ -68,7 +85,10 @@ impl Namespace {
     /// Runs `ip` with these words.
     pub fn ip(&self, words: &str) {
         let inside = self.name.iter().flat_map(|name| ["-n", name]);
-        run("ip", &inside.chain(words.split_whitespace()).collect::<Vec<_>>());
+        run(
+            "ip",
+            &inside.chain(words.split_whitespace()).collect::<Vec<_>>(),
+        );
     }
 
     /// Moves a device of the test's own namespace here.
@@ -84,15 +104,22 @@ impl Namespace {
                 self.enter();
                 body()
             });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            inside
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
     /// A program that will run inside.
     pub fn command(&self, program: &str) -> Command {
-        let Some(name) = self.name else { return Command::new(program) };
+        let Some(name) = self.name else {
+            return Command::new(program);
+        };
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{name}")).arg("--").arg(program);
+        command
+            .arg(format!("--net=/run/netns/{name}"))
+            .arg("--")
+            .arg(program);
         command
     }
 
@@ -111,10 +138,17 @@ impl Namespace {
 
 /// Runs a program to its end, which must be a good one.
 pub fn run(program: &str, words: &[&str]) {
-    let output = Command::new(program).args(words).stdin(Stdio::null()).output();
+    let output = Command::new(program)
+        .args(words)
+        .stdin(Stdio::null())
+        .output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {}: {complained}", words.join(" "));
+    assert!(
+        output.status.success(),
+        "{program} {}: {complained}",
+        words.join(" ")
+    );
 }
 
 /// `module::name` of the test whose closure `F` is.
@@ -132,19 +166,28 @@ fn obstacle(programs: &[&str]) -> Option<String> {
         if !unshared {
             return Some("no right to make namespaces (root is needed)".into());
         }
-        let tun = fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+        let tun = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/net/tun");
         tun.err().map(|error| format!("no /dev/net/tun: {error}"))
     });
     let missing = || {
         let mut all = ["ip", "nsenter", "timeout"].iter().chain(programs);
         all.find(|program| !quiet("sh", &["-c", &format!("command -v {program}")]))
     };
-    machine.clone().or_else(|| missing().map(|program| format!("{program} is not installed")))
+    machine
+        .clone()
+        .or_else(|| missing().map(|program| format!("{program} is not installed")))
 }
 
 fn quiet(program: &str, words: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 

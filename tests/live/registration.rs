@@ -59,7 +59,10 @@ fn body(breaks: Breaks) -> String {
         Breaks::CrLf => "\r\n",
         Breaks::None => return base64,
     };
-    let lines = base64.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line));
+    let lines = base64
+        .as_bytes()
+        .chunks(76)
+        .map(|line| String::from_utf8_lossy(line));
     lines.map(|line| format!("{line}{newline}")).collect()
 }
 

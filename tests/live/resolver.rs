@@ -30,11 +30,24 @@ pub enum Forgery {
 
 impl Resolver {
     /// Answers A questions for `names`; NXDOMAIN for all else. `forgeries` are sent first, with [`LIE`] in them.
-    pub fn start(place: &Namespace, address: &str, names: &[(&str, &str)], forgeries: &'static [Forgery]) -> Self {
-        let socket = place.run(|| UdpSocket::bind(address)).expect("the address is the server's");
-        let elsewhere = place.run(|| UdpSocket::bind("203.0.113.10:53")).expect("the address is the server's");
-        let other_port = place.run(|| UdpSocket::bind("203.0.113.53:5353")).expect("the address is the server's");
-        let parse = |(name, address): &(&str, &str)| ((*name).to_owned(), address.parse().expect("an address"));
+    pub fn start(
+        place: &Namespace,
+        address: &str,
+        names: &[(&str, &str)],
+        forgeries: &'static [Forgery],
+    ) -> Self {
+        let socket = place
+            .run(|| UdpSocket::bind(address))
+            .expect("the address is the server's");
+        let elsewhere = place
+            .run(|| UdpSocket::bind("203.0.113.10:53"))
+            .expect("the address is the server's");
+        let other_port = place
+            .run(|| UdpSocket::bind("203.0.113.53:5353"))
+            .expect("the address is the server's");
+        let parse = |(name, address): &(&str, &str)| {
+            ((*name).to_owned(), address.parse().expect("an address"))
+        };
         let names: BTreeMap<String, Ipv4Addr> = names.iter().map(parse).collect();
         let asked = Arc::new(Mutex::new(Vec::new()));
         thread::spawn({
@@ -87,8 +100,12 @@ pub enum Reply {
 
 /// Asks for the A records of `name`, from `place`; `None` after 5 s.
 pub fn ask(place: &Namespace, resolver: &str, name: &str) -> Option<Reply> {
-    let socket = place.run(|| UdpSocket::bind("0.0.0.0:0")).expect("a port is free");
-    socket.connect(SocketAddr::new(resolver.parse().expect("an address"), 53)).ok()?;
+    let socket = place
+        .run(|| UdpSocket::bind("0.0.0.0:0"))
+        .expect("a port is free");
+    socket
+        .connect(SocketAddr::new(resolver.parse().expect("an address"), 53))
+        .ok()?;
     socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     socket.send(&question(name)).ok()?;
     let mut buffer = [0; 4096];
@@ -122,7 +139,12 @@ fn name_of(question: &[u8]) -> String {
 
 /// Header and question as asked, then one A record or NXDOMAIN; an empty answer to questions of other types.
 fn answer(question: &[u8], address: Option<Ipv4Addr>) -> Vec<u8> {
-    let end = 12 + question[12..].iter().position(|byte| *byte == 0).expect("names end") + 5;
+    let end = 12
+        + question[12..]
+            .iter()
+            .position(|byte| *byte == 0)
+            .expect("names end")
+        + 5;
     let is_a = question[end - 4..end] == [0, 1, 0, 1];
     let mut message = question[..end].to_vec();
     let code = if address.is_some() { 0 } else { NXDOMAIN };
@@ -136,7 +158,11 @@ fn answer(question: &[u8], address: Option<Ipv4Addr>) -> Vec<u8> {
 }
 
 fn read(message: &[u8], name: &str) -> Reply {
-    assert_eq!(message[..2], [0x12, 0x34], "an answer has its question's id");
+    assert_eq!(
+        message[..2],
+        [0x12, 0x34],
+        "an answer has its question's id"
+    );
     assert_eq!(name_of(message), name, "an answer has its question");
     if message[3] & 15 != 0 {
         return Reply::Code(message[3] & 15);
@@ -144,7 +170,11 @@ fn read(message: &[u8], name: &str) -> Reply {
     let mut at = 12 + name.len() + 2 + 4;
     let mut addresses = Vec::new();
     for _ in 0..message[7] {
-        at += if message[at] >= 0xc0 { 2 } else { name.len() + 2 };
+        at += if message[at] >= 0xc0 {
+            2
+        } else {
+            name.len() + 2
+        };
         let len = usize::from(message[at + 9]);
         let data = &message[at + 10..at + 10 + len];
         if let (1, Ok(octets)) = (message[at + 1], <[u8; 4]>::try_from(data)) {

@@ -35,8 +35,12 @@ impl Server {
     where
         S: Fn(TcpStream, &Record) -> io::Result<()> + Send + Sync + 'static,
     {
-        let listener = place.run(|| TcpListener::bind(address)).expect("the address is the server's");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let listener = place
+            .run(|| TcpListener::bind(address))
+            .expect("the address is the server's");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let record = Arc::new(Record::default());
         let serve = Arc::new(serve);
         thread::spawn({
@@ -44,7 +48,11 @@ impl Server {
             move || {
                 for stream in listener.incoming().map_while(Result::ok) {
                     let (record, serve) = (Arc::clone(&record), Arc::clone(&serve));
-                    record.connections.lock().unwrap().extend(stream.peer_addr().ok());
+                    record
+                        .connections
+                        .lock()
+                        .unwrap()
+                        .extend(stream.peer_addr().ok());
                     let _ = stream.set_read_timeout(Some(PATIENCE));
                     let _ = stream.set_write_timeout(Some(PATIENCE));
                     let _ = stream.set_nodelay(true);
@@ -72,7 +80,14 @@ impl Server {
 
     /// Waits until `serve` has marked `what`; false after [`PATIENCE`].
     pub fn reaches(&self, what: &str) -> bool {
-        eventually(|| self.record.marks.lock().unwrap().iter().any(|(mark, _)| mark == what))
+        eventually(|| {
+            self.record
+                .marks
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|(mark, _)| mark == what)
+        })
     }
 }
 
@@ -82,7 +97,10 @@ impl Record {
     }
 
     pub fn mark(&self, what: impl Into<String>) {
-        self.marks.lock().unwrap().push((what.into(), Instant::now()));
+        self.marks
+            .lock()
+            .unwrap()
+            .push((what.into(), Instant::now()));
     }
 }
 
@@ -184,17 +202,23 @@ pub fn http(stream: TcpStream, record: &Record) -> io::Result<()> {
         record.mark("head");
         let field = |name: &str| {
             let lines = head.lines().filter_map(|line| line.split_once(':'));
-            lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).last()
+            lines
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim())
+                .last()
         };
         if field("expect").is_some() {
             thread::sleep(Duration::from_millis(300));
             record.mark("continue");
-            reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            reader
+                .get_mut()
+                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let body = if field("transfer-encoding") == Some("chunked") {
             chunks(&mut reader, record)?
         } else {
-            let length = field("content-length").map_or(0, |value| value.parse().expect("a length"));
+            let length =
+                field("content-length").map_or(0, |value| value.parse().expect("a length"));
             let mut body = vec![0; length];
             reader.read_exact(&mut body)?;
             body
@@ -213,7 +237,9 @@ pub struct Echo {
 
 impl Echo {
     pub fn start(place: &Namespace, address: &str) -> Self {
-        let socket = place.run(|| UdpSocket::bind(address)).expect("the address is the server's");
+        let socket = place
+            .run(|| UdpSocket::bind(address))
+            .expect("the address is the server's");
         let address = socket.local_addr().expect("a bound socket has an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
         thread::spawn({
@@ -246,9 +272,13 @@ fn drain(stream: &mut TcpStream, mut each: impl FnMut(&[u8])) -> io::Result<()> 
 }
 
 fn is_whole_request(bytes: &[u8]) -> bool {
-    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return false;
+    };
     let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
     let length: usize = length.map_or(0, |value| value.trim().parse().expect("a length"));
     bytes.len() >= end + 4 + length
 }

@@ -26,9 +26,21 @@ fn bodies_of_every_size_pass_unaltered_both_ways() {
         for address in ["203.0.113.9", "[2001:db8::9]"] {
             let sink = Server::start(&world.server, &format!("{address}:9"), server::sink);
             for (seed, len) in (0..).zip(SIZES) {
-                upload(world.connect(sink.address).expect("the sink listens"), seed, len);
-                let source = Server::start(&world.server, &format!("{address}:0"), server::source(seed, len));
-                download(world.connect(source.address).expect("the source listens"), seed, len);
+                upload(
+                    world.connect(sink.address).expect("the sink listens"),
+                    seed,
+                    len,
+                );
+                let source = Server::start(
+                    &world.server,
+                    &format!("{address}:0"),
+                    server::source(seed, len),
+                );
+                download(
+                    world.connect(source.address).expect("the source listens"),
+                    seed,
+                    len,
+                );
             }
         }
     });
@@ -37,14 +49,29 @@ fn bodies_of_every_size_pass_unaltered_both_ways() {
 #[test]
 fn bodies_pass_unaltered_at_the_largest_mtu() {
     alone(|| {
-        let world = World::new(Setup { mtu: 65_535, ..Setup::default() });
+        let world = World::new(Setup {
+            mtu: 65_535,
+            ..Setup::default()
+        });
         let sink = Server::start(&world.server, "203.0.113.9:9", server::sink);
         let echo = Server::start(&world.server, "203.0.113.9:7", server::echo);
         for (seed, len) in (0..).zip(SIZES) {
-            upload(world.connect(sink.address).expect("the sink listens"), seed, len);
+            upload(
+                world.connect(sink.address).expect("the sink listens"),
+                seed,
+                len,
+            );
             let bytes = Noise::new(seed).bytes(len);
-            let answer = exchange(world.connect(echo.address).expect("the echo listens"), &bytes).expect("an answer");
-            assert_eq!(digest(&answer), digest(&bytes), "{len} bytes there and back");
+            let answer = exchange(
+                world.connect(echo.address).expect("the echo listens"),
+                &bytes,
+            )
+            .expect("an answer");
+            assert_eq!(
+                digest(&answer),
+                digest(&bytes),
+                "{len} bytes there and back"
+            );
         }
     });
 }
@@ -75,7 +102,9 @@ fn the_servers_half_close_leaves_the_way_there_open() {
         let early = Server::start(&world.server, "203.0.113.9:9", server::source(6, 1000));
         let mut stream = world.connect(early.address).expect("the server listens");
         let mut down = Vec::new();
-        stream.read_to_end(&mut down).expect("the server ends its half well");
+        stream
+            .read_to_end(&mut down)
+            .expect("the server ends its half well");
         assert_eq!(digest(&down), digest(&Noise::new(6).bytes(1000)));
         thread::sleep(Duration::from_millis(300));
         let up = Noise::new(7).bytes(200_000);
@@ -94,7 +123,10 @@ fn what_the_server_refuses_is_refused() {
             let started = Instant::now();
             let error = world.connect(at(address)).expect_err("nobody listens");
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{address}");
-            assert!(started.elapsed() < Duration::from_secs(3), "{address}: the app hung");
+            assert!(
+                started.elapsed() < Duration::from_secs(3),
+                "{address}: the app hung"
+            );
         }
     });
 }
@@ -111,7 +143,10 @@ fn what_cannot_be_reached_is_unreachable() {
             let error = world.connect(at(address)).expect_err("no way leads there");
             let unreachable = [ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable];
             assert!(unreachable.contains(&error.kind()), "{address}: {error}");
-            assert!(started.elapsed() < Duration::from_secs(5), "{address}: the app hung");
+            assert!(
+                started.elapsed() < Duration::from_secs(5),
+                "{address}: the app hung"
+            );
         }
     });
 }
@@ -135,7 +170,9 @@ fn a_reset_by_the_app_reaches_the_server() {
         let sink = Server::start(&world.server, "203.0.113.9:9", server::sink);
         let stream = world.connect(sink.address).expect("the sink listens");
         assert!(eventually(|| sink.connections() == 1));
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket option");
+        SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .expect("a socket option");
         drop(stream);
         assert!(sink.reaches("ConnectionReset"), "{:?}", sink.marks());
     });
@@ -146,13 +183,20 @@ fn a_server_that_does_not_read_stops_the_app_and_loses_nothing() {
     alone(|| {
         let world = World::new(Setup::default());
         let go = Arc::new(Barrier::new(2));
-        let slow = Server::start(&world.server, "203.0.113.9:9", server::slow(Arc::clone(&go)));
+        let slow = Server::start(
+            &world.server,
+            "203.0.113.9:9",
+            server::slow(Arc::clone(&go)),
+        );
         let bytes = Noise::new(8).bytes(64 << 20);
         let before = resident();
         let mut stream = world.connect(slow.address).expect("the server listens");
         let taken = write_until_stopped(&mut stream, &bytes);
         let grown = resident().saturating_sub(before);
-        assert!(taken < 48 << 20, "{taken} bytes were taken from the app while nobody read them");
+        assert!(
+            taken < 48 << 20,
+            "{taken} bytes were taken from the app while nobody read them"
+        );
         assert!(grown < 16 << 20, "{grown} bytes more are resident");
         go.wait();
         let answer = exchange(stream, &bytes[taken..]).expect("the server reads on");
@@ -178,8 +222,14 @@ fn an_app_that_does_not_read_stops_the_server_and_loses_nothing() {
         assert!(eventually(|| !source.marks().is_empty()));
         let grown = resident().saturating_sub(before);
         let (stopped, _) = source.marks().remove(0);
-        let taken: usize = stopped.trim_start_matches("stopped at ").parse().expect("a number");
-        assert!(taken < 48 << 20, "{taken} bytes were taken from the server while nobody read them");
+        let taken: usize = stopped
+            .trim_start_matches("stopped at ")
+            .parse()
+            .expect("a number");
+        assert!(
+            taken < 48 << 20,
+            "{taken} bytes were taken from the server while nobody read them"
+        );
         assert!(grown < 16 << 20, "{grown} bytes more are resident");
         let mut down = Vec::new();
         stream.read_to_end(&mut down).expect("the server goes on");
@@ -207,7 +257,11 @@ fn lines_go_at_once() {
             .collect();
         waits.sort_unstable();
         // A hold until the pause of 250 ms would show in each line; a busy machine shows in few.
-        assert!(waits[50] < Duration::from_millis(100), "half of the lines waited {:?} or more", waits[50]);
+        assert!(
+            waits[50] < Duration::from_millis(100),
+            "half of the lines waited {:?} or more",
+            waits[50]
+        );
     });
 }
 
@@ -216,12 +270,15 @@ fn two_hundred_connections_at_a_time_all_get_their_own_bytes() {
     alone(|| {
         let world = World::new(Setup::default());
         let echo = Server::start(&world.server, "203.0.113.9:7", server::echo);
-        let streams: Vec<_> = (0..200).map(|_| world.connect(echo.address).expect("the echo listens")).collect();
+        let streams: Vec<_> = (0..200)
+            .map(|_| world.connect(echo.address).expect("the echo listens"))
+            .collect();
         thread::scope(|scope| {
             for (seed, stream) in (1000..).zip(streams) {
                 scope.spawn(move || {
                     let bytes = Noise::new(seed).bytes(65_536);
-                    let answer = exchange(stream, &bytes).unwrap_or_else(|error| panic!("{seed}: {error}"));
+                    let answer =
+                        exchange(stream, &bytes).unwrap_or_else(|error| panic!("{seed}: {error}"));
                     assert_eq!(digest(&answer), digest(&bytes), "{seed}");
                 });
             }
@@ -236,15 +293,19 @@ fn a_port_can_be_used_again_at_once() {
         let echo = Server::start(&world.server, "203.0.113.9:7", server::echo);
         for seed in 0..20 {
             let socket = world.app.run(|| {
-                let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+                let socket =
+                    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
                 socket.set_reuse_address(true)?;
                 socket.bind(&at("10.0.0.2:4444").into())?;
                 socket.set_linger(Some(Duration::ZERO))?;
                 socket.connect(&echo.address.into())?;
                 Ok::<_, std::io::Error>(socket)
             });
-            let mut stream = std::net::TcpStream::from(socket.unwrap_or_else(|error| panic!("{seed}: {error}")));
-            stream.set_read_timeout(Some(server::PATIENCE)).expect("a socket option");
+            let mut stream =
+                std::net::TcpStream::from(socket.unwrap_or_else(|error| panic!("{seed}: {error}")));
+            stream
+                .set_read_timeout(Some(server::PATIENCE))
+                .expect("a socket option");
             let bytes = Noise::new(seed).bytes(1000);
             stream.write_all(&bytes).expect("the flow is open");
             let mut answer = vec![0; bytes.len()];
@@ -256,7 +317,9 @@ fn a_port_can_be_used_again_at_once() {
 
 /// Writes until the other side takes nothing for a second; gives the number of bytes that were taken.
 fn write_until_stopped(stream: &mut std::net::TcpStream, bytes: &[u8]) -> usize {
-    stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a socket option");
+    stream
+        .set_write_timeout(Some(Duration::from_secs(1)))
+        .expect("a socket option");
     let mut taken = 0;
     while taken < bytes.len() {
         let end = bytes.len().min(taken + 65_536);
@@ -268,14 +331,19 @@ fn write_until_stopped(stream: &mut std::net::TcpStream, bytes: &[u8]) -> usize 
             }
         }
     }
-    stream.set_write_timeout(Some(server::PATIENCE)).expect("a socket option");
+    stream
+        .set_write_timeout(Some(server::PATIENCE))
+        .expect("a socket option");
     taken
 }
 
 /// Bytes of this process (engine and test) that are in memory.
 fn resident() -> usize {
     let pages = fs::read_to_string("/proc/self/statm").expect("procfs is mounted");
-    let pages = pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    let pages = pages
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok());
     pages.expect("the second number is resident pages") * 4096
 }
 

@@ -10,7 +10,6 @@ use std::{
 use crate::{
     noise::Noise,
     ns::alone,
-    peers::at,
     registration,
     server::{Echo, PATIENCE, eventually},
     world::{Setup, World},
@@ -20,7 +19,10 @@ use crate::{
 fn datagrams_come_back_whole() {
     alone(|| {
         let world = World::new(Setup::default());
-        for (local, remote) in [("10.0.0.2:0", "203.0.113.9:7"), ("[fd00::2]:0", "[2001:db8::9]:7")] {
+        for (local, remote) in [
+            ("10.0.0.2:0", "203.0.113.9:7"),
+            ("[fd00::2]:0", "[2001:db8::9]:7"),
+        ] {
             let echo = Echo::start(&world.server, remote);
             let socket = socket(&world, local);
             socket.connect(echo.address).expect("a route leads there");
@@ -29,7 +31,9 @@ fn datagrams_come_back_whole() {
                 let sent = Noise::new(seed).bytes(len);
                 socket.send(&sent).expect("the tun takes it");
                 let mut buffer = vec![0; 65_536];
-                let came = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{len} bytes to {remote}: {error}"));
+                let came = socket
+                    .recv(&mut buffer)
+                    .unwrap_or_else(|error| panic!("{len} bytes to {remote}: {error}"));
                 assert_eq!(buffer[..came], sent, "{len} bytes to {remote}");
             }
         }
@@ -47,12 +51,17 @@ fn r19_all_servers_see_one_source_of_one_socket() {
             .collect();
         let socket = socket(&world, "10.0.0.2:0");
         for echo in &echoes {
-            socket.send_to(b"who am I", echo.address).expect("the tun takes it");
+            socket
+                .send_to(b"who am I", echo.address)
+                .expect("the tun takes it");
             let (len, from) = socket.recv_from(&mut [0; 100]).expect("the echo answers");
             assert_eq!((len, from), (8, echo.address));
         }
-        let sources: BTreeSet<SocketAddr> =
-            echoes.iter().flat_map(|echo| echo.seen()).map(|(source, _)| source).collect();
+        let sources: BTreeSet<SocketAddr> = echoes
+            .iter()
+            .flat_map(|echo| echo.seen())
+            .map(|(source, _)| source)
+            .collect();
         assert_eq!(sources.len(), 1, "{sources:?}");
     });
 }
@@ -62,8 +71,14 @@ fn a_blocked_datagram_is_refused_at_once() {
     alone(|| {
         let policy = "[[rule]]\nto = \"203.0.113.0/24\"\nproto = \"udp\"\naction = \"block\"\n\
                       [[rule]]\nto = \"2001:db8::/32\"\nproto = \"udp\"\naction = \"block\"\n";
-        let world = World::new(Setup { policy: policy.into(), ..Setup::default() });
-        for (local, remote) in [("10.0.0.2:0", "203.0.113.9:7"), ("[fd00::2]:0", "[2001:db8::9]:7")] {
+        let world = World::new(Setup {
+            policy: policy.into(),
+            ..Setup::default()
+        });
+        for (local, remote) in [
+            ("10.0.0.2:0", "203.0.113.9:7"),
+            ("[fd00::2]:0", "[2001:db8::9]:7"),
+        ] {
             let echo = Echo::start(&world.server, remote);
             let socket = socket(&world, local);
             socket.connect(echo.address).expect("a route leads there");
@@ -88,29 +103,26 @@ fn a_datagram_with_an_identifier_never_leaves() {
     });
 }
 
-#[test]
-fn a_port_where_nobody_listens_is_told() {
-    alone(|| {
-        let world = World::new(Setup::default());
-        let socket = socket(&world, "10.0.0.2:0");
-        socket.connect(at("203.0.113.9:99")).expect("a route leads there");
-        socket.send(b"anybody?").expect("the tun takes it");
-        let error = socket.recv(&mut [0; 100]).expect_err("nobody listens");
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-    });
-}
-
 fn assert_prohibited(socket: &UdpSocket, datagram: &[u8]) {
     let asked = Instant::now();
     socket.send(datagram).expect("the tun takes it");
     let error = socket.recv(&mut [0; 100]).expect_err("it is blocked");
-    let told = [ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable, ErrorKind::PermissionDenied];
+    let told = [
+        ErrorKind::ConnectionRefused,
+        ErrorKind::HostUnreachable,
+        ErrorKind::PermissionDenied,
+    ];
     assert!(told.contains(&error.kind()), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(3), "the app hung");
 }
 
 fn socket(world: &World, local: &str) -> UdpSocket {
-    let socket = world.app.run(|| UdpSocket::bind(local)).expect("a port is free");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    let socket = world
+        .app
+        .run(|| UdpSocket::bind(local))
+        .expect("a port is free");
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a socket option");
     socket
 }

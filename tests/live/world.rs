@@ -13,7 +13,6 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     process::{Command, Stdio},
     sync::{Arc, Mutex},
-
 };
 
 use socket2::{Domain, Socket, Type};
@@ -77,7 +76,11 @@ pub struct World {
 
 impl World {
     pub fn new(setup: Setup) -> Self {
-        let (relay, app, server) = (Namespace::own(), Namespace::new("app"), Namespace::new("server"));
+        let (relay, app, server) = (
+            Namespace::own(),
+            Namespace::new("app"),
+            Namespace::new("server"),
+        );
         for address in SERVER_ADDRESSES {
             server.ip(&format!("addr add {address} dev lo"));
         }
@@ -90,7 +93,15 @@ impl World {
         app.ip("route add default dev tun0");
         app.ip("-6 route add default dev tun0");
         name_the_resolver();
-        let mut world = Self { app, relay, server, app_link: None, upstream_link, handle: None, events: Arc::default() };
+        let mut world = Self {
+            app,
+            relay,
+            server,
+            app_link: None,
+            upstream_link,
+            handle: None,
+            events: Arc::default(),
+        };
         if setup.direct {
             world.forward(tun, setup.app_side.unwrap_or_default(), setup.mtu);
         } else {
@@ -101,7 +112,9 @@ impl World {
 
     /// Connects from the app's side.
     pub fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let stream = self.app.run(|| TcpStream::connect_timeout(&address, PATIENCE))?;
+        let stream = self
+            .app
+            .run(|| TcpStream::connect_timeout(&address, PATIENCE))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(stream)
@@ -180,37 +193,55 @@ impl Drop for World {
         (self.app_link, self.upstream_link) = (None, None);
         for words in ["netns del app", "netns del server", "link del up0"] {
             let words: Vec<_> = words.split(' ').collect();
-            let _ = Command::new("ip").args(words).stderr(Stdio::null()).status();
+            let _ = Command::new("ip")
+                .args(words)
+                .stderr(Stdio::null())
+                .status();
         }
     }
 }
 
 /// A new tun in the test's own namespace, non-blocking, its queue as long as the product makes it.
 pub fn tun(name: &str, mtu: u32) -> OwnedFd {
-    let device = File::options().read(true).write(true).open("/dev/net/tun").expect("there is a tun device");
+    let device = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+        .expect("there is a tun device");
     // SAFETY: all zeros is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = libc::c_char::try_from(from).expect("names are ASCII");
     }
-    request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("flags fit");
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("flags fit");
     // SAFETY: TUNSETIFF reads and writes an ifreq, which outlives the call.
     let made = unsafe { libc::ioctl(device.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
     assert_eq!(made, 0, "{name}: {}", io::Error::last_os_error());
     let own = Namespace::own();
     own.ip(&format!("link set {name} mtu {mtu} txqueuelen {QUEUE}"));
     let socket = Socket::from(OwnedFd::from(device));
-    socket.set_nonblocking(true).expect("a tun can be non-blocking");
+    socket
+        .set_nonblocking(true)
+        .expect("a tun can be non-blocking");
     socket.into()
 }
 
-fn join_servers(relay: &Namespace, server: &Namespace, faults: Option<Faults>) -> Option<FaultLink> {
+fn join_servers(
+    relay: &Namespace,
+    server: &Namespace,
+    faults: Option<Faults>,
+) -> Option<FaultLink> {
     let link = match faults {
         None => {
             relay.ip("link add up0 type veth peer name down0");
             None
         }
-        Some(faults) => Some(FaultLink::start(tun("up0", 1500), tun("down0", 1500), faults)),
+        Some(faults) => Some(FaultLink::start(
+            tun("up0", 1500),
+            tun("down0", 1500),
+            faults,
+        )),
     };
     server.take("down0");
     for (namespace, device, end, far) in [(relay, "up0", "1", "2"), (server, "down0", "2", "1")] {
@@ -225,24 +256,35 @@ fn join_servers(relay: &Namespace, server: &Namespace, faults: Option<Faults>) -
 
 /// Two ends of a queue of packets, in place of a tun.
 fn packet_sockets() -> (OwnedFd, OwnedFd) {
-    let (one, other) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).expect("the kernel has such sockets");
+    let (one, other) =
+        Socket::pair(Domain::UNIX, Type::SEQPACKET, None).expect("the kernel has such sockets");
     for end in [&one, &other] {
-        end.set_nonblocking(true).expect("a socket can be non-blocking");
-        end.set_send_buffer_size(4 << 20).expect("a socket has a buffer");
+        end.set_nonblocking(true)
+            .expect("a socket can be non-blocking");
+        end.set_send_buffer_size(4 << 20)
+            .expect("a socket has a buffer");
     }
     (one.into(), other.into())
 }
 
 /// Programs that ask the system's resolver ask the tun's.
 fn name_the_resolver() {
-    fs::write("/run/resolv.conf", format!("nameserver {RESOLVER}\noptions timeout:5 attempts:2\n")).expect("/run is ours");
+    fs::write(
+        "/run/resolv.conf",
+        format!("nameserver {RESOLVER}\noptions timeout:5 attempts:2\n"),
+    )
+    .expect("/run is ours");
     crate::ns::run("mount", &["--bind", "/run/resolv.conf", "/etc/resolv.conf"]);
 }
 
 fn rules(setup: &Setup) -> Rules {
     let identity = Identity::parse("identity.toml", &setup.identity).expect("a good identity");
     let config = policy::Config::parse("policy.toml", &setup.policy).expect("a good policy");
-    let lists = setup.lists.iter().map(|text| text.clone().into_bytes()).collect();
+    let lists = setup
+        .lists
+        .iter()
+        .map(|text| text.clone().into_bytes())
+        .collect();
     Rules {
         detector: Arc::new(Detector::new(&identity, &[7; 32])),
         policy: Arc::new(Policy::new(config, lists).expect("a good policy")),
@@ -262,7 +304,12 @@ impl Protect for Nothing {
 pub const RESOLVER: &str = "198.18.0.1";
 /// Where it asks in turn.
 pub const UPSTREAM_RESOLVER: &str = "203.0.113.53:53";
-const SERVER_ADDRESSES: [&str; 5] =
-    ["203.0.113.9/32", "203.0.113.10/32", "203.0.113.53/32", "2001:db8::9/128 nodad", "2001:db8::10/128 nodad"];
+const SERVER_ADDRESSES: [&str; 5] = [
+    "203.0.113.9/32",
+    "203.0.113.10/32",
+    "203.0.113.53/32",
+    "2001:db8::9/128 nodad",
+    "2001:db8::10/128 nodad",
+];
 const DIRECT: &str = "UNTOLD_LIVE_DIRECT";
 const QUEUE: u32 = 5_000;
