@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     event::{Action, Proto, Verdict},
-    flow::{Key, Slab},
+    flow::{Key, Slab, still_due},
     inspect::{Context, Gate, Stream},
     wire::{self, Datagram, Echo, MAX_HEADER, Pair, Span, Unreachable},
 };
@@ -65,10 +65,10 @@ pub(super) enum Fate {
 impl Flow {
     fn deadline(&self) -> Duration {
         self.last
-            + if self.answered {
-                ANSWERED_IDLE
-            } else {
-                UNANSWERED_IDLE
+            + match self.answered {
+                _ if self.mapping.is_none() && !self.blocked => DNS_IDLE,
+                true => ANSWERED_IDLE,
+                false => UNANSWERED_IDLE,
             }
     }
 }
@@ -112,10 +112,10 @@ impl Datagrams {
         });
     }
 
-    pub(super) fn is_armed(&self, key: Key, at: Duration) -> bool {
-        self.flows
-            .get(key)
-            .is_some_and(|flow| flow.armed == Some(at))
+    pub(super) fn still_due(&mut self, key: Key, at: Duration) -> Option<Duration> {
+        let flow = self.flows.get_mut(key)?;
+        let deadline = flow.deadline();
+        still_due(&mut flow.armed, at, Some(deadline))
     }
 }
 
@@ -392,12 +392,7 @@ impl Engine {
 
     fn arm_datagrams(&mut self, key: Key) {
         if let Some(flow) = self.datagrams.flows.get_mut(key) {
-            let resolver = flow.mapping.is_none() && !flow.blocked;
-            let at = if resolver {
-                flow.last + DNS_IDLE
-            } else {
-                flow.deadline()
-            };
+            let at = flow.deadline();
             self.timers
                 .arm(TimerKey::Datagrams(key), at, &mut flow.armed);
         }
@@ -412,12 +407,7 @@ impl Engine {
             return;
         }
         flow.armed = None;
-        let idle = if flow.mapping.is_none() {
-            flow.last + DNS_IDLE
-        } else {
-            flow.deadline()
-        };
-        if idle <= now {
+        if flow.deadline() <= now {
             self.end_datagrams(key)
         } else {
             self.arm_datagrams(key)

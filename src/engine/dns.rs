@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     event::{Action, Event, NameEvent, NameSource, Proto, Verdict},
-    flow::Key,
+    flow::{Key, still_due},
     policy::BlockedName,
-    wire::{self, Datagram, MAX_HEADER, Pair, Span},
+    wire::{self, Datagram, MAX_HEADER, Pair},
 };
 
 /// Questions under way, and the sockets they went out by.
@@ -65,6 +65,24 @@ impl Dns {
             order: VecDeque::new(),
             armed: None,
         }
+    }
+
+    pub(super) fn still_due(&mut self, at: Duration) -> Option<Duration> {
+        let Self {
+            order,
+            asked,
+            armed,
+            ..
+        } = self;
+        // Questions that were answered are passed over.
+        while order
+            .front()
+            .is_some_and(|(until, key)| !is_asked(asked, *key, *until))
+        {
+            order.pop_front();
+        }
+        let deadline = order.front().map(|(until, _)| *until);
+        still_due(armed, at, deadline)
     }
 }
 
@@ -311,11 +329,7 @@ impl Engine {
         }
         self.dns.armed = None;
         while let Some(&(until, key)) = self.dns.order.front() {
-            let current = self
-                .dns
-                .asked
-                .get(&key)
-                .is_some_and(|asked| asked.asked + Dns::TIMEOUT == until);
+            let current = is_asked(&self.dns.asked, key, until);
             if current && until > self.now.mono {
                 self.timers.arm(TimerKey::Dns, until, &mut self.dns.armed);
                 break;
@@ -342,6 +356,17 @@ impl Engine {
     }
 }
 
+/// Whether the question that was to time out at `until` is still open.
+fn is_asked(
+    asked: &HashMap<(usize, u16), Question, Seeded>,
+    key: (usize, u16),
+    until: Duration,
+) -> bool {
+    asked
+        .get(&key)
+        .is_some_and(|question| question.asked + Dns::TIMEOUT == until)
+}
+
 /// How a question is refused.
 #[derive(Clone, Copy)]
 enum Refusal {
@@ -362,7 +387,7 @@ fn udp(out: &mut Vec<u8>, pair: Pair, payload: &[u8]) -> bool {
 }
 
 /// Name and question section of a message with one question (RFC 1035 section 4.1.2).
-fn question(message: &[u8]) -> Option<(std::sync::Arc<str>, &[u8])> {
+pub(super) fn question(message: &[u8]) -> Option<(std::sync::Arc<str>, &[u8])> {
     if message.get(4..6)? != [0, 1] {
         return None;
     }

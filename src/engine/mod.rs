@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+pub mod capture;
 mod control;
 mod datagram;
 mod dns;
@@ -16,6 +17,7 @@ mod out;
 mod record;
 mod slots;
 mod tcp;
+mod watch;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -26,7 +28,7 @@ use std::{
 
 use crate::{
     event::{DropEvent, Event, FlowNumber, Proto},
-    flow::{Key, Pool, Slab, Timers},
+    flow::{Key, Pool, Slab, Timers, still_due},
     inspect::{Notice, Rules},
     policy::Limits,
     wire::{self, MAX_HEADER, Packet, Pair, fragments::Reassembler},
@@ -396,14 +398,25 @@ impl Engine {
 
     /// When to call [`Engine::handle_timeout`]; `None`: never, unless something else happens.
     pub fn poll_timeout(&mut self) -> Option<Duration> {
-        let (flows, datagrams) = (&self.flows, &self.datagrams);
-        let (dns, waits, fragments) = (&self.dns, &self.time_waits, &self.fragments);
-        self.timers.next(|key, at| match key {
-            TimerKey::Tcp(key) => flows.get(key).is_some_and(|flow| flow.armed == Some(at)),
-            TimerKey::Datagrams(key) => datagrams.is_armed(key, at),
-            TimerKey::Dns => dns.armed == Some(at),
-            TimerKey::TimeWait => waits.armed == Some(at),
-            TimerKey::Fragments => fragments.deadline().is_some(),
+        let Self {
+            timers,
+            flows,
+            datagrams,
+            dns,
+            time_waits,
+            fragments,
+            ..
+        } = self;
+        timers.next(|key, at| match key {
+            TimerKey::Tcp(key) => {
+                let flow = flows.get_mut(key)?;
+                let deadline = flow.deadline();
+                still_due(&mut flow.armed, at, deadline)
+            }
+            TimerKey::Datagrams(key) => datagrams.still_due(key, at),
+            TimerKey::Dns => dns.still_due(at),
+            TimerKey::TimeWait => time_waits.still_due(at),
+            TimerKey::Fragments => fragments.deadline(),
         })
     }
 

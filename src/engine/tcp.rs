@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     event::{Action, Proto, Verdict},
-    flow::{Expiry, Key, NoRoom, Tcp},
+    flow::{Expiry, Key, NoRoom, Tcp, still_due},
     inspect::{Context, Gate, Step, Stream},
     wire::{self, Flags, MAX_HEADER, Pair, Segment, Span, TcpOut, Unreachable},
 };
@@ -65,7 +65,7 @@ enum Bytes<'a> {
 }
 
 impl TcpFlow {
-    fn deadline(&self) -> Option<Duration> {
+    pub(super) fn deadline(&self) -> Option<Duration> {
         [self.tcp.deadline(), self.wake, self.parked_until]
             .into_iter()
             .flatten()
@@ -836,6 +836,11 @@ impl TimeWaits {
 
     fn numbers(&self, pair: &Pair) -> (u32, u32) {
         self.by_pair.get(pair).copied().unwrap_or_default()
+    }
+
+    pub(super) fn still_due(&mut self, at: Duration) -> Option<Duration> {
+        let deadline = self.deadline();
+        still_due(&mut self.armed, at, deadline)
     }
 
     fn deadline(&self) -> Option<Duration> {

@@ -1,7 +1,7 @@
 //! Reassembly of captures: one TCP connection, watched from outside.
 
 use super::{assembler::Assembler, before};
-use crate::wire::{Flags, Segment};
+use crate::wire::{Flags, Pair, Segment};
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,16 @@ pub(crate) enum Side {
     Client,
     /// The end that was called.
     Server,
+}
+
+impl Side {
+    /// Who sent the first packet seen of two ends, where nothing but ports tells: servers have the well-known ones.
+    pub(crate) fn of_first(pair: Pair) -> Side {
+        match pair.src.port() < WELL_KNOWN && pair.dst.port() >= WELL_KNOWN {
+            true => Side::Server,
+            false => Side::Client,
+        }
+    }
 }
 
 /// What became known of one direction, in order.
@@ -45,15 +55,10 @@ impl Connection {
 
     /// Who is the client, judged by the first segment seen: SYN, SYN-ACK, else who speaks from a port that is not well-known.
     pub(crate) fn sender_of_first(segment: &Segment) -> Side {
-        let (src, dst) = (segment.pair.src.port(), segment.pair.dst.port());
-        match (
-            segment.flags.contains(Flags::SYN),
-            segment.flags.contains(Flags::ACK),
-        ) {
+        match (segment.flags.contains(Flags::SYN), segment.flags.contains(Flags::ACK)) {
             (true, false) => Side::Client,
             (true, true) => Side::Server,
-            (false, _) if src < WELL_KNOWN && dst >= WELL_KNOWN => Side::Server,
-            (false, _) => Side::Client,
+            (false, _) => Side::of_first(segment.pair),
         }
     }
 
@@ -301,7 +306,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::{Pair, Span};
+    use crate::wire::Span;
 
     const ISN: u32 = u32::MAX - 5;
 

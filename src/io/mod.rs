@@ -1,7 +1,17 @@
 //! The only place with descriptors, clocks and threads. [`Handle`] is what shells hold.
 
+#[cfg(feature = "cli")]
+mod netlink;
+#[cfg(feature = "cli")]
+pub mod netns;
+#[cfg(feature = "cli")]
+mod passing;
 mod reactor;
+#[cfg(feature = "cli")]
+pub mod signal;
 mod socket;
+#[cfg(feature = "cli")]
+pub mod tun;
 
 use std::{
     io,

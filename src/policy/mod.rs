@@ -14,6 +14,8 @@ mod field;
 mod judge;
 mod listfile;
 mod lists;
+#[cfg(test)]
+mod model;
 mod nearest;
 mod nets;
 mod rules;
