@@ -19,5 +19,6 @@ mod harness;
 mod http;
 mod icmp;
 mod leaks;
+mod program;
 mod tcp;
 mod udp;

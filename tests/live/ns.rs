@@ -44,17 +44,13 @@ pub fn alone_with<F: FnOnce()>(programs: &[&str], body: F) {
         .stdin(Stdio::null())
         .output()
         .expect("timeout and unshare run");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{name}: {}\n{said}\n{complained}",
-        output.status
-    );
-    assert!(
-        said.contains("1 passed"),
-        "{name} did not run\n{said}\n{complained}"
-    );
+    let status = output.status;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    // Indented, so that nobody counts the inner run's lines as the outer one's.
+    let words =
+        format!("{said}{}", String::from_utf8_lossy(&output.stderr)).replace('\n', "\n    ");
+    assert!(status.success(), "{name}: {status}\n    {words}");
+    assert!(said.contains("1 passed"), "{name} did not run\n    {words}");
 }
 
 /// A network namespace.

@@ -76,15 +76,8 @@ pub struct World {
 
 impl World {
     pub fn new(setup: Setup) -> Self {
-        let (relay, app, server) = (
-            Namespace::own(),
-            Namespace::new("app"),
-            Namespace::new("server"),
-        );
-        for address in SERVER_ADDRESSES {
-            server.ip(&format!("addr add {address} dev lo"));
-        }
-        let upstream_link = join_servers(&relay, &server, setup.upstream);
+        let (relay, server, upstream_link) = internet(setup.upstream);
+        let app = Namespace::new("app");
         let tun = tun("tun0", setup.mtu);
         app.take("tun0");
         app.ip("addr add 10.0.0.2/24 dev tun0");
@@ -92,7 +85,7 @@ impl World {
         app.ip("link set tun0 up");
         app.ip("route add default dev tun0");
         app.ip("-6 route add default dev tun0");
-        name_the_resolver();
+        name_the_resolver(RESOLVER);
         let mut world = Self {
             app,
             relay,
@@ -267,13 +260,20 @@ fn packet_sockets() -> (OwnedFd, OwnedFd) {
     (one.into(), other.into())
 }
 
-/// Programs that ask the system's resolver ask the tun's.
-fn name_the_resolver() {
-    fs::write(
-        "/run/resolv.conf",
-        format!("nameserver {RESOLVER}\noptions timeout:5 attempts:2\n"),
-    )
-    .expect("/run is ours");
+/// Servers' addresses, and a way from the test's own namespace to them.
+pub fn internet(faults: Option<Faults>) -> (Namespace, Namespace, Option<FaultLink>) {
+    let (relay, server) = (Namespace::own(), Namespace::new("server"));
+    for address in SERVER_ADDRESSES {
+        server.ip(&format!("addr add {address} dev lo"));
+    }
+    let link = join_servers(&relay, &server, faults);
+    (relay, server, link)
+}
+
+/// Programs that ask the system's resolver ask `resolver`.
+pub fn name_the_resolver(resolver: &str) {
+    let text = format!("nameserver {resolver}\noptions timeout:5 attempts:2\n");
+    fs::write("/run/resolv.conf", text).expect("/run is ours");
     crate::ns::run("mount", &["--bind", "/run/resolv.conf", "/etc/resolv.conf"]);
 }
 
