@@ -6,6 +6,8 @@ mod netlink;
 pub mod netns;
 #[cfg(feature = "cli")]
 mod passing;
+#[cfg(feature = "cli")]
+pub mod pcap;
 mod reactor;
 #[cfg(feature = "cli")]
 pub mod signal;

@@ -76,6 +76,14 @@ impl Stop {
         Stop { signals }
     }
 
+    /// Does as if one of them had come; may be called from any thread.
+    pub fn trigger(&self) -> impl FnOnce() + Send + use<> {
+        || {
+            // SAFETY: both calls take numbers alone, and the signal is blocked wherever this may run.
+            unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+        }
+    }
+
     /// Waits until one of them comes.
     pub fn wait(&self) {
         let mut signal = 0;

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{error::ErrorKind, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use untold::event::Proto;
 
 /// Stops programs from sending your identifiers to destinations nobody approved.
@@ -180,8 +180,10 @@ pub fn complaint(error: &clap::Error) -> String {
     let line = words.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     let line = match error.kind() {
-        clap::error::ErrorKind::MissingSubcommand => "no command given: demo, run, replay or inspect",
-        clap::error::ErrorKind::MissingRequiredArgument if line.contains("CMD") => {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "no command given: demo, run, replay or inspect"
+        }
+        ErrorKind::MissingRequiredArgument if line.contains("CMD") => {
             "nothing to run: give a command (untold run -- CMD) or a device (untold run --tun NAME)"
         }
         _ => line,

@@ -11,6 +11,7 @@ mod paint;
 mod print;
 mod replay;
 mod run;
+mod sent;
 
 use std::{io::Write, panic, process::ExitCode};
 
