@@ -205,7 +205,7 @@ pub fn http(stream: TcpStream, record: &Record) -> io::Result<()> {
             lines
                 .filter(|(key, _)| key.eq_ignore_ascii_case(name))
                 .map(|(_, value)| value.trim())
-                .last()
+                .next_back()
         };
         if field("expect").is_some() {
             thread::sleep(Duration::from_millis(300));
@@ -229,10 +229,13 @@ pub fn http(stream: TcpStream, record: &Record) -> io::Result<()> {
     }
 }
 
+/// Who sent what.
+type Datagrams = Vec<(SocketAddr, Vec<u8>)>;
+
 /// Sends back each datagram and remembers who sent it and what it was.
 pub struct Echo {
     pub address: SocketAddr,
-    seen: Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>,
+    seen: Arc<Mutex<Datagrams>>,
 }
 
 impl Echo {
@@ -256,7 +259,7 @@ impl Echo {
     }
 
     /// Who sent what, in order.
-    pub fn seen(&self) -> Vec<(SocketAddr, Vec<u8>)> {
+    pub fn seen(&self) -> Datagrams {
         self.seen.lock().unwrap().clone()
     }
 }
