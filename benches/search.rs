@@ -14,7 +14,11 @@ const PACKET: usize = 1400;
 fn main() {
     for spellings in [1_000, 5_000] {
         let detector = detector(spellings);
-        println!("{} spellings, tables of {} bytes", detector.spellings(), detector.table_bytes());
+        println!(
+            "{} spellings, tables of {} bytes",
+            detector.spellings(),
+            detector.table_bytes()
+        );
     }
     divan::main();
 }
@@ -73,7 +77,13 @@ impl std::fmt::Display for Case {
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    let contents = [Content::Noise, Content::Http, Content::HexJson, Content::Base64, Content::Zeros];
+    let contents = [
+        Content::Noise,
+        Content::Http,
+        Content::HexJson,
+        Content::Base64,
+        Content::Zeros,
+    ];
     contents
         .into_iter()
         .flat_map(|content| [1_000, 5_000].map(|spellings| Case { content, spellings }))
@@ -124,8 +134,9 @@ fn hex_json(random: &mut Random) -> String {
 
 fn http(random: &mut Random) -> String {
     const WORDS: &[&str] = &[
-        "page", "view", "click", "open", "scroll", "banner", "price", "article", "weather", "oslo", "summer", "app",
-        "start", "screen", "home", "settings", "player", "video", "season", "error", "retry", "network", "status",
+        "page", "view", "click", "open", "scroll", "banner", "price", "article", "weather", "oslo",
+        "summer", "app", "start", "screen", "home", "settings", "player", "video", "season",
+        "error", "retry", "network", "status",
     ];
     let mut body = String::from("{\"events\":[");
     for _ in 0..8 {
@@ -167,20 +178,34 @@ fn identity_file(count: usize) -> String {
     let mut random = Random(42);
     let mut file = String::new();
     let mut list = |kind: &str, make: &mut dyn FnMut(&mut Random) -> String| {
-        let values: Vec<String> = (0..count).map(|_| format!("\"{}\"", make(&mut random))).collect();
+        let values: Vec<String> = (0..count)
+            .map(|_| format!("\"{}\"", make(&mut random)))
+            .collect();
         let _ = writeln!(file, "{kind} = [{}]", values.join(", "));
     };
     let digits = |random: &mut Random, length: u32| random.next() % 10u64.pow(length);
     let hex = |random: &mut Random, bytes| data_encoding::HEXLOWER.encode(&random.bytes(bytes));
-    list("imei", &mut |random| luhn(format!("3520990{:07}", digits(random, 7))));
-    list("imsi", &mut |random| format!("24201{:010}", digits(random, 10)));
-    list("iccid", &mut |random| luhn(format!("894701{:012}", digits(random, 12))));
+    list("imei", &mut |random| {
+        luhn(format!("3520990{:07}", digits(random, 7)))
+    });
+    list("imsi", &mut |random| {
+        format!("24201{:010}", digits(random, 10))
+    });
+    list("iccid", &mut |random| {
+        luhn(format!("894701{:012}", digits(random, 12)))
+    });
     list("wifi_mac", &mut |random| format!("02{}", hex(random, 5)));
     list("android_id", &mut |random| hex(random, 8));
     list("advertising_id", &mut |random| hex(random, 16));
-    list("phone", &mut |random| format!("+479{:07}", digits(random, 7)));
-    list("email", &mut |random| format!("user{}@mail.example", digits(random, 6)));
-    list("serial", &mut |random| format!("R58M{:07X}", digits(random, 8)));
+    list("phone", &mut |random| {
+        format!("+479{:07}", digits(random, 7))
+    });
+    list("email", &mut |random| {
+        format!("user{}@mail.example", digits(random, 6))
+    });
+    list("serial", &mut |random| {
+        format!("R58M{:07X}", digits(random, 8))
+    });
     file
 }
 
@@ -209,8 +234,12 @@ fn automaton(spellings: usize) -> AhoCorasick {
     let needles: Vec<Vec<u8>> = (0..spellings)
         .map(|number| match number % 4 {
             0 => format!("{:015}", random.next() % 1_000_000_000_000_000).into_bytes(),
-            1 => data_encoding::HEXLOWER.encode(&random.bytes(16)).into_bytes(),
-            2 => data_encoding::HEXLOWER.encode(&random.bytes(32)).into_bytes(),
+            1 => data_encoding::HEXLOWER
+                .encode(&random.bytes(16))
+                .into_bytes(),
+            2 => data_encoding::HEXLOWER
+                .encode(&random.bytes(32))
+                .into_bytes(),
             _ => random.bytes(20),
         })
         .collect();

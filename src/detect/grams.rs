@@ -1,157 +1,205 @@
 //! The filter: which places of a haystack can hold a needle at all.
 //!
-//! Every needle has a tail, its last [`TEXT_TAIL`] (or, for short binary ones, [`RAW_TAIL`]) bytes. A haystack is
-//! sampled at every [`STEP`]th byte; a tail is so long that, wherever it lies, one sample begins a whole gram of it.
-//! One bit says whether a gram occurs in any tail; the few samples that pass are compared with the tails that hold
-//! the gram. Tails, not heads: a haystack that grows is searched again for their length only.
+//! A haystack is sampled at every [`STEP`]th byte. Near its end every needle has four grams that begin one byte apart
+//! from each other: wherever the needle lies, one sample begins one of them. One bit says whether a gram occurs in
+//! any needle, a second one, of more bytes where the needle has them, confirms it; the few samples that pass are
+//! compared with the needles that hold the gram. Near the end, so that a haystack that grew is searched again for
+//! [`REACH`] bytes only.
 
 /// Filter tables of one set of needles.
 pub(super) struct Grams {
+    /// Grams of five bytes, without regard to letter case.
     text: Bitmap<TEXT_WORDS>,
-    raw: Bitmap<RAW_WORDS>,
-    text_tails: Tails,
-    raw_tails: Tails,
+    /// The same grams; of eight bytes where the needle goes on so far.
+    confirmed: Bitmap<CONFIRMED_WORDS>,
+    /// Grams of three bytes, of needles that are too short for four grams of five.
+    short: Bitmap<SHORT_WORDS>,
+    text_places: Places,
+    short_places: Places,
 }
 
-/// Bytes of a tail that is compared without regard to letter case.
-pub(super) const TEXT_TAIL: usize = 8;
-/// Bytes of the tail of a binary needle shorter than [`TEXT_TAIL`].
-pub(super) const RAW_TAIL: usize = 6;
+/// The shortest needle.
+pub(super) const MIN_NEEDLE: usize = 6;
 
 impl Grams {
-    /// Builds the tables; `needles` have [`RAW_TAIL`] bytes or more, and text is in lower case.
-    pub(super) fn new<'n>(needles: impl Iterator<Item = &'n [u8]> + Clone) -> Grams {
-        let (mut text, mut raw) = (Bitmap::new(), Bitmap::new());
-        let mut text_tails = Vec::new();
-        let mut raw_tails = Vec::new();
+    /// Builds the tables; `needles` have [`MIN_NEEDLE`] bytes or more, and text is in lower case.
+    pub(super) fn new<'n>(needles: impl Iterator<Item = &'n [u8]>) -> Grams {
+        let (mut text, mut confirmed, mut short) = (Bitmap::new(), Bitmap::new(), Bitmap::new());
+        let mut text_places = Vec::new();
+        let mut short_places = Vec::new();
         for (needle, bytes) in (0u32..).zip(needles) {
-            if let Some(tail) = bytes.last_chunk::<TEXT_TAIL>() {
-                let tail = u64::from_le_bytes(*tail);
-                for offset in 0..STEP as u32 {
-                    let hash = text_hash(tail >> (8 * offset));
-                    text.set(hash);
-                    text_tails.push(Tail {
+            let span = match bytes.len() {
+                REACH.. => REACH,
+                8.. => 8,
+                length => MIN_NEEDLE.min(length),
+            };
+            for offset in 0..STEP {
+                let reach = span - offset;
+                let gram = word(bytes, bytes.len() - reach);
+                if span == MIN_NEEDLE {
+                    let hash = short_hash(gram);
+                    short.set(hash);
+                    short_places.push(Place {
                         hash,
-                        bytes: tail | FOLD,
+                        gram,
                         needle,
-                        offset,
+                        reach,
                     });
-                }
-            } else if let Some(tail) = bytes.last_chunk::<RAW_TAIL>() {
-                let tail = word(tail, 0);
-                for offset in 0..STEP as u32 {
-                    let hash = raw_hash(tail >> (8 * offset));
-                    raw.set(hash);
-                    raw_tails.push(Tail {
+                } else {
+                    let (gram, hash) = (gram | FOLD, text_hash(gram));
+                    text.set(hash);
+                    confirmed.set(if reach >= 8 {
+                        long_hash(gram)
+                    } else {
+                        second_hash(gram)
+                    });
+                    text_places.push(Place {
                         hash,
-                        bytes: tail,
+                        gram,
                         needle,
-                        offset,
+                        reach,
                     });
                 }
             }
         }
         Grams {
             text,
-            raw,
-            text_tails: Tails::new(text_tails, TEXT_BUCKET_BITS),
-            raw_tails: Tails::new(raw_tails, RAW_BUCKET_BITS),
+            confirmed,
+            short,
+            text_places: Places::new(text_places, TEXT_BUCKET_BITS),
+            short_places: Places::new(short_places, SHORT_BUCKET_BITS),
         }
     }
 
-    /// Calls `found` with a needle and the end of its tail for every tail in `haystack` that ends after `from`, and
-    /// perhaps for some that end before.
+    /// Calls `found` with a needle and where it would end, for every needle in `haystack` that ends after `from`, and
+    /// for others whose last [`MIN_NEEDLE`] bytes or more are there.
     pub(super) fn sweep(&self, haystack: &[u8], from: usize, mut found: impl FnMut(u32, usize)) {
-        let mut at = (from + 1).saturating_sub(TEXT_TAIL);
-        while let Some(rest) = haystack.get(at..).filter(|rest| !rest.is_empty()) {
-            let mut last = [0; BLOCK];
-            let block = match rest.first_chunk() {
-                Some(block) => block,
-                None => {
-                    last[..rest.len()].copy_from_slice(rest);
-                    &last
-                }
-            };
-            let mut lanes = if self.raw_tails.is_empty() {
-                self.filter::<false>(block)
-            } else {
-                self.filter::<true>(block)
-            };
-            while lanes != 0 {
-                let sample = at + STEP * lanes.trailing_zeros() as usize;
-                self.compare(haystack, sample, &mut found);
-                lanes &= lanes - 1;
-            }
-            at += LANES * STEP;
+        if self.short_places.is_empty() {
+            self.sweep_with::<false>(haystack, from, &mut found);
+        } else {
+            self.sweep_with::<true>(haystack, from, &mut found);
         }
     }
 
-    /// One bit for each sample of `block` that begins a gram of some tail.
+    /// Filters a round of blocks before it looks at what passed: a branch on each block would be foreseen wrongly
+    /// whenever a sample passes, and cost more than the filter.
+    fn sweep_with<const SHORT: bool>(
+        &self,
+        haystack: &[u8],
+        from: usize,
+        found: &mut impl FnMut(u32, usize),
+    ) {
+        let mut at = (from + 1).saturating_sub(REACH);
+        while at < haystack.len() {
+            let round = &haystack[at..];
+            let mut passed = [(0u16, 0u16); BLOCKS];
+            let mut count = 0;
+            for start in (0..round.len()).step_by(STRIDE).take(BLOCKS) {
+                let rest = &round[start..];
+                let lanes = match rest.first_chunk() {
+                    Some(block) => self.filter::<SHORT>(block),
+                    None => self.filter_last::<SHORT>(rest),
+                };
+                passed[count % BLOCKS] = (start as u16, lanes);
+                count += usize::from(lanes != 0);
+            }
+            for (start, lanes) in &passed[..count] {
+                let mut lanes = *lanes;
+                while lanes != 0 {
+                    let lane = lanes.trailing_zeros() as usize;
+                    let sample = at + usize::from(*start) + STEP * lane;
+                    self.compare::<SHORT>(haystack, sample, found);
+                    lanes &= lanes - 1;
+                }
+            }
+            at += BLOCKS * STRIDE;
+        }
+    }
+
+    /// One bit for each sample of `block` that begins a gram of some needle.
     #[inline]
-    fn filter<const RAW: bool>(&self, block: &[u8; BLOCK]) -> u32 {
+    fn filter<const SHORT: bool>(&self, block: &[u8; BLOCK]) -> u16 {
         let mut lanes = 0;
-        for lane in 0..LANES {
+        for lane in (0..LANES).rev() {
             let sample = word(block, lane * STEP);
             let mut hit = self.text.get(text_hash(sample));
-            if RAW {
-                hit |= self.raw.get(raw_hash(sample));
+            if SHORT {
+                hit |= self.short.get(short_hash(sample));
             }
-            lanes |= hit << lane;
+            lanes = lanes << 1 | (hit & 1) as u16;
         }
         lanes
     }
 
-    #[inline(never)]
-    fn compare(&self, haystack: &[u8], sample: usize, found: &mut impl FnMut(u32, usize)) {
-        let gram = padded_word(haystack, sample);
-        for tail in self.text_tails.with(text_hash(gram)) {
-            let Some(start) = sample.checked_sub(tail.offset as usize) else {
-                continue;
-            };
-            let Some(bytes) = haystack.get(start..start + TEXT_TAIL) else {
-                continue;
-            };
-            if word(bytes, 0) | FOLD == tail.bytes {
-                found(tail.needle, start + TEXT_TAIL);
-            }
+    #[cold]
+    fn filter_last<const SHORT: bool>(&self, rest: &[u8]) -> u16 {
+        let mut block = [0; BLOCK];
+        block[..rest.len()].copy_from_slice(rest);
+        self.filter::<SHORT>(&block)
+    }
+
+    #[inline]
+    fn compare<const SHORT: bool>(
+        &self,
+        haystack: &[u8],
+        at: usize,
+        found: &mut impl FnMut(u32, usize),
+    ) {
+        let sample = word(haystack, at);
+        let hash = text_hash(sample);
+        if self.confirm(sample) {
+            self.text_places
+                .compare(hash, sample | FOLD, |needle, reach| {
+                    found(needle, at + reach)
+                });
         }
-        for tail in self.raw_tails.with(raw_hash(gram)) {
-            let Some(start) = sample.checked_sub(tail.offset as usize) else {
-                continue;
-            };
-            let Some(bytes) = haystack.get(start..start + RAW_TAIL) else {
-                continue;
-            };
-            if padded_word(bytes, 0) == tail.bytes {
-                found(tail.needle, start + RAW_TAIL);
-            }
+        let hash = short_hash(sample);
+        if SHORT && self.short.get(hash) & 1 != 0 {
+            self.short_places
+                .compare(hash, sample, |needle, reach| found(needle, at + reach));
         }
+    }
+
+    #[inline]
+    fn confirm(&self, sample: u64) -> bool {
+        let sample = sample | FOLD;
+        (self.confirmed.get(long_hash(sample)) | self.confirmed.get(second_hash(sample))) & 1 != 0
     }
 
     /// Bytes that the tables take.
     pub(super) fn table_bytes(&self) -> usize {
-        8 * (TEXT_WORDS + RAW_WORDS) + self.text_tails.table_bytes() + self.raw_tails.table_bytes()
+        8 * (TEXT_WORDS + CONFIRMED_WORDS + SHORT_WORDS)
+            + self.text_places.table_bytes()
+            + self.short_places.table_bytes()
     }
 }
 
-/// Distance of samples.
+/// Distance of samples, and number of grams of a needle.
 const STEP: usize = 4;
-/// Samples that are filtered together.
-const LANES: usize = 16;
-/// Bytes that the samples of one round reach.
-const BLOCK: usize = (LANES - 1) * STEP + 8;
-/// Bits of the index of the text bitmap: 256 KiB, which the second-level cache of a phone holds.
-const TEXT_BITS: u32 = 21;
-const TEXT_WORDS: usize = 1 << (TEXT_BITS - 6);
-/// Bits of the index of the bitmap of short binary needles: 8 KiB, as they are few.
-const RAW_BITS: u32 = 16;
-const RAW_WORDS: usize = 1 << (RAW_BITS - 6);
+/// From the first gram of a needle to its end, at most: then all four have eight bytes.
+const REACH: usize = 8 + STEP - 1;
+/// Samples that are filtered together, as one block.
+const LANES: usize = 8;
+/// Bytes from block to block.
+const STRIDE: usize = LANES * STEP;
+/// Bytes that the samples of a block reach.
+const BLOCK: usize = STRIDE - STEP + 8;
+/// Blocks of a round, 2 KiB: what passes the filter is still in the first-level cache when it is compared.
+const BLOCKS: usize = 64;
+/// 256 KiB, which the second-level cache of a phone holds.
+const TEXT_WORDS: usize = 1 << 15;
+/// 32 KiB.
+const CONFIRMED_WORDS: usize = 1 << 12;
+/// 32 KiB, as short needles are few.
+const SHORT_WORDS: usize = 1 << 12;
 const TEXT_BUCKET_BITS: u32 = 14;
-const RAW_BUCKET_BITS: u32 = 8;
+const SHORT_BUCKET_BITS: u32 = 10;
 /// Makes letters lower case (and merges some other bytes, which the comparison tells apart).
 const FOLD: u64 = 0x2020_2020_2020_2020;
 /// 2^64 divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// An odd number without pattern, for a second hash of the same bytes.
+const SPREAD_TOO: u64 = 0xd6e8_feb8_6659_fd93;
 
 /// Hash of the first five bytes of `sample`, without regard to letter case.
 #[inline]
@@ -159,26 +207,35 @@ fn text_hash(sample: u64) -> u64 {
     ((sample | FOLD) << 24).wrapping_mul(SPREAD)
 }
 
+/// Another hash of the first five bytes of a folded `sample`.
+#[inline]
+fn second_hash(sample: u64) -> u64 {
+    (sample << 24).wrapping_mul(SPREAD_TOO)
+}
+
+/// Hash of all eight bytes of a folded `sample`.
+#[inline]
+fn long_hash(sample: u64) -> u64 {
+    (sample ^ sample >> 29).wrapping_mul(SPREAD_TOO)
+}
+
 /// Hash of the first three bytes of `sample`.
 #[inline]
-fn raw_hash(sample: u64) -> u64 {
+fn short_hash(sample: u64) -> u64 {
     (sample << 40).wrapping_mul(SPREAD)
 }
 
+/// Eight bytes of `bytes`, from `at` on, the first one lowest; zeros after the end.
 #[inline]
 fn word(bytes: &[u8], at: usize) -> u64 {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(chunk) => u64::from_le_bytes(*chunk),
-        None => padded_word(bytes, at),
-    }
-}
-
-fn padded_word(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
-    rest.iter()
-        .take(8)
-        .rev()
-        .fold(0, |word, byte| word << 8 | u64::from(*byte))
+    match rest.first_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => rest
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }
 
 /// A set of hashes, by their upper bits.
@@ -197,49 +254,51 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         self.0[(bit >> 6) as usize % WORDS] |= 1 << (bit & 63);
     }
 
+    /// The lowest bit tells; the others mean nothing.
     #[inline]
     fn get(&self, hash: u64) -> u32 {
         let bit = hash >> Self::SHIFT;
-        (self.0[(bit >> 6) as usize % WORDS] >> (bit & 63)) as u32 & 1
+        (self.0[(bit >> 6) as usize % WORDS] >> (bit & 63)) as u32
     }
 }
 
-/// A tail under one of its grams.
-struct Tail {
+/// One gram of one needle.
+struct Place {
     hash: u64,
-    bytes: u64,
+    /// What a sample there begins with; [`Place::reach`] bytes of it, or all eight, are the needle's.
+    gram: u64,
     needle: u32,
-    /// Where in the tail the gram begins.
-    offset: u32,
+    /// Bytes from here to the needle's end.
+    reach: usize,
 }
 
-/// Tails in buckets by the upper bits of their grams' hashes.
-struct Tails {
+/// Grams of needles, in buckets by the upper bits of their hashes.
+struct Places {
     shift: u32,
     starts: Box<[u32]>,
-    bytes: Box<[u64]>,
-    /// Needle, and in the lowest two bits the offset.
+    grams: Box<[u64]>,
+    /// Needle, and in the lowest four bits the reach.
     needles: Box<[u32]>,
 }
 
-impl Tails {
-    fn new(mut tails: Vec<Tail>, bucket_bits: u32) -> Tails {
+impl Places {
+    fn new(mut places: Vec<Place>, bucket_bits: u32) -> Places {
         let shift = u64::BITS - bucket_bits;
-        tails.sort_unstable_by_key(|tail| (tail.hash >> shift, tail.needle, tail.offset));
+        places.sort_unstable_by_key(|place| (place.hash >> shift, place.needle, place.reach));
         let mut starts = vec![0u32; (1 << bucket_bits) + 1];
-        for tail in &tails {
-            starts[(tail.hash >> shift) as usize + 1] += 1;
+        for place in &places {
+            starts[(place.hash >> shift) as usize + 1] += 1;
         }
         for bucket in 1..starts.len() {
             starts[bucket] += starts[bucket - 1];
         }
-        Tails {
+        Places {
             shift,
             starts: starts.into(),
-            bytes: tails.iter().map(|tail| tail.bytes).collect(),
-            needles: tails
+            grams: places.iter().map(|place| place.gram).collect(),
+            needles: places
                 .iter()
-                .map(|tail| tail.needle << 2 | tail.offset)
+                .map(|place| place.needle << 4 | place.reach as u32)
                 .collect(),
         }
     }
@@ -248,22 +307,22 @@ impl Tails {
         self.needles.is_empty()
     }
 
-    /// Tails that may hold the gram with this hash.
+    /// Calls `found` with needle and reach of every gram that agrees with `sample`.
     #[inline]
-    fn with(&self, hash: u64) -> impl Iterator<Item = Tail> {
+    fn compare(&self, hash: u64, sample: u64, mut found: impl FnMut(u32, usize)) {
         let bucket = (hash >> self.shift) as usize;
         let range = self.starts[bucket] as usize..self.starts[bucket + 1] as usize;
-        let entries = self.bytes[range.clone()].iter().zip(&self.needles[range]);
-        entries.map(move |(bytes, packed)| Tail {
-            hash,
-            bytes: *bytes,
-            needle: packed >> 2,
-            offset: packed & 3,
-        })
+        for (gram, packed) in self.grams[range.clone()].iter().zip(&self.needles[range]) {
+            let reach = packed & 15;
+            let beyond = 8 * 8u32.saturating_sub(reach);
+            if (sample ^ gram) << beyond == 0 {
+                found(packed >> 4, reach as usize);
+            }
+        }
     }
 
     fn table_bytes(&self) -> usize {
-        4 * self.starts.len() + 8 * self.bytes.len() + 4 * self.needles.len()
+        4 * self.starts.len() + 8 * self.grams.len() + 4 * self.needles.len()
     }
 }
 

@@ -201,8 +201,11 @@ impl Detector {
             let Some(start) = end.checked_sub(needle.length()) else {
                 return;
             };
+            let Some(seen) = haystack.get(start..end) else {
+                return;
+            };
             if end <= from
-                || !needle.is(&self.bytes[needle.range()], &haystack[start..end])
+                || !needle.is(&self.bytes[needle.range()], seen)
                 || !needle.left.begins(haystack, start)
             {
                 return;

@@ -50,8 +50,9 @@ impl Prefixes {
     }
 }
 
-/// 8 KiB: a sixteenth of the bits is set at 4,000 needles.
-const WORDS: usize = 1024;
+/// 16 KiB: one bit in thirty is set by 4,000 needles.
+const WORDS: usize = 1 << (BITS - 6);
+const BITS: u32 = 17;
 
 fn head(bytes: &[u8]) -> Option<u32> {
     let first = bytes.first_chunk()?;
@@ -59,5 +60,5 @@ fn head(bytes: &[u8]) -> Option<u32> {
 }
 
 fn bit(head: u32) -> usize {
-    (head.wrapping_mul(0x9e37_79b1) >> 16) as usize
+    (head.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BITS)) as usize
 }

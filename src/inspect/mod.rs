@@ -1,21 +1,45 @@
 //! The one pipeline: sniff → decode → detect → policy, per direction of a flow ([`Stream`]) or for one message ([`Inspector`]).
+//!
+//! ```text
+//! bytes ─► sniff: what is a unit? ─► decode: texts ─► detect: hits ─► Unit: findings ─► policy ─► Step
+//!          Message · Records · DNS    Scanner (carry, tail)           told once
+//! ```
+//! A framed unit (an HTTP message, a datagram) is held whole until it is judged. At the first pause inside it, or where
+//! there is no room, it streams like everything unframed: all goes that was judged, except a tail that may yet become a value.
 #![forbid(unsafe_code)]
+
+mod datagram;
+mod inspector;
+mod message;
+mod scanner;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+use std::{sync::Arc, time::Duration};
+
 use crate::{
     detect::Detector,
-    event::{Action, Finding, NameSource, Opaque, Proto, Verdict},
+    event::{Finding, NameSource, Opaque, Verdict},
     policy::{Facts, Policy},
 };
-use std::{sync::Arc, time::Duration};
+
+pub use inspector::{Destination, Inspection, Inspector, Request};
+pub use stream::Stream;
 
 /// What judging stands on; swapped as a whole.
 #[derive(Clone)]
 pub struct Rules {
+    /// What is looked for.
     pub detector: Arc<Detector>,
+    /// What is done about it.
     pub policy: Arc<Policy>,
 }
 
 /// What a call of [`Stream`] works with.
 pub struct Context<'a> {
+    /// Policy and identity in force.
     pub rules: &'a Rules,
     /// Read, and extended by the stream with the names it meets (Host).
     pub facts: &'a mut Facts,
@@ -32,16 +56,30 @@ pub struct Context<'a> {
 /// Something the stream met.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
-    Finding { finding: Finding, verdict: Verdict },
-    Name { name: Arc<str>, from: NameSource },
+    /// An identifier, once per unit, value and place.
+    Finding {
+        /// What and where.
+        finding: Finding,
+        /// How the unit was judged, with everything found up to then.
+        verdict: Verdict,
+    },
+    /// A name that the flow says its destination has.
+    Name {
+        /// Lower case, no trailing dot.
+        name: Arc<str>,
+        /// Which evidence.
+        from: NameSource,
+    },
+    /// From here on, content cannot be read; once per reason and stretch.
     Opaque(Opaque),
 }
 
 /// How far a stream may go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// How many of the unreleased bytes (from the front) may leave now.
+    /// How many of the unreleased bytes (from the front) may leave now, whatever the gate says of the rest.
     pub release: usize,
+    /// Whether the flow goes on.
     pub gate: Gate,
     /// When to call [`Stream::pause`] if nothing else comes before (monotonic).
     pub wake: Option<Duration>,
@@ -56,37 +94,4 @@ pub enum Gate {
     Ask(Verdict),
     /// The flow ends; nothing unreleased may leave, ever.
     Block(Verdict),
-}
-
-/// Inspection of the outbound direction of one flow.
-pub struct Stream {/* … */}
-
-impl Stream {
-    pub fn new(_proto: Proto) -> Self {
-        unimplemented!()
-    }
-    /// `unreleased` is every accepted byte that has not been released, contiguous, in order, from the first one on. Only
-    /// those past what earlier calls saw are new. Called with the bytes in place in their slot when nothing is held.
-    pub fn feed(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step {
-        unimplemented!()
-    }
-    /// A datagram, whole; `unreleased` of a datagram flow is always one datagram. State carries over between datagrams.
-    pub fn datagram(&mut self, _payload: &[u8], _cx: &mut Context<'_>) -> Step {
-        unimplemented!()
-    }
-    /// `wake` has come: nothing arrived for a while.
-    pub fn pause(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step {
-        unimplemented!()
-    }
-    /// The sender closed its half: no further bytes.
-    pub fn finish(&mut self, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step {
-        unimplemented!()
-    }
-    /// A person (or the timeout) answered the question of the last step.
-    pub fn answer(&mut self, _answer: Action, _unreleased: &[u8], _cx: &mut Context<'_>) -> Step {
-        unimplemented!()
-    }
-    pub fn opaque(&self) -> Option<Opaque> {
-        unimplemented!()
-    }
 }

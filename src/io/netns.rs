@@ -43,7 +43,9 @@ impl Default for Layout {
             mtu: 65_535,
             queue: 5_000,
             addresses: vec![net("198.18.0.2/30"), net("fd75:6e74:6f6c:64::2/64")],
-            resolvers: RESOLVERS.map(|text| text.parse().expect("a constant")).to_vec(),
+            resolvers: RESOLVERS
+                .map(|text| text.parse().expect("a constant"))
+                .to_vec(),
         }
     }
 }
@@ -64,11 +66,18 @@ pub struct Confined {
 /// As root it runs as the user that called sudo, where one did; otherwise a user namespace in which the
 /// caller has its own uid is made as well. Nothing of the calling process changes.
 pub fn spawn(command: &mut Command, layout: &Layout) -> Result<Confined, NetnsError> {
-    let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)
-        .map_err(|source| NetnsError::Setup { step: Step::Report, source })?;
+    let (ours, theirs) =
+        Socket::pair(Domain::UNIX, Type::SEQPACKET, None).map_err(|source| NetnsError::Setup {
+            step: Step::Report,
+            source,
+        })?;
     let plan = Plan::new(layout.clone());
     if let Some(user) = &plan.user {
-        command.envs([("HOME", &user.home), ("USER", &user.name), ("LOGNAME", &user.name)]);
+        command.envs([
+            ("HOME", &user.home),
+            ("USER", &user.name),
+            ("LOGNAME", &user.name),
+        ]);
     }
     let report = move |plan: &Plan| match plan.enter() {
         Ok((tun, lacks)) => passing::send(&theirs, &[DONE, lacks, 0, 0, 0, 0], Some(tun.as_fd())),
@@ -83,14 +92,20 @@ pub fn spawn(command: &mut Command, layout: &Layout) -> Result<Confined, NetnsEr
     // Linux programs use keep possible after fork, and takes no lock that another thread could have held.
     unsafe { command.pre_exec(move || report(&plan)) };
     let spawned = command.spawn();
-    ours.set_nonblocking(true).map_err(|source| NetnsError::Setup { step: Step::Report, source })?;
+    ours.set_nonblocking(true)
+        .map_err(|source| NetnsError::Setup {
+            step: Step::Report,
+            source,
+        })?;
     let mut message = [0; 6];
     let (_, tun) = passing::receive(&ours, &mut message).unwrap_or((0, None));
     let [step, lacks, code @ ..] = message;
     match (spawned, tun) {
-        (Ok(child), Some(fd)) => {
-            Ok(Confined { child, tun: Tun::adopt(fd), lacks: Lack::words(lacks) })
-        }
+        (Ok(child), Some(fd)) => Ok(Confined {
+            child,
+            tun: Tun::adopt(fd),
+            lacks: Lack::words(lacks),
+        }),
         (Err(source), Some(_)) => Err(NetnsError::Command { source }),
         (Err(source), None) => match Step::from_byte(step) {
             Some(step) => {
@@ -103,7 +118,10 @@ pub fn spawn(command: &mut Command, layout: &Layout) -> Result<Confined, NetnsEr
             // Without its network the command must not go on; that it may have ended already is fine.
             let _ = child.kill();
             let _ = child.wait();
-            Err(NetnsError::Setup { step: Step::Report, source: io::ErrorKind::UnexpectedEof.into() })
+            Err(NetnsError::Setup {
+                step: Step::Report,
+                source: io::ErrorKind::UnexpectedEof.into(),
+            })
         }
     }
 }
@@ -112,7 +130,9 @@ pub fn spawn(command: &mut Command, layout: &Layout) -> Result<Confined, NetnsEr
 /// loopback device that has `addresses`.
 pub fn enter(addresses: &[IpNet]) -> Result<(), NetnsError> {
     let plan = Plan::new(Layout::default());
-    let entered = plan.unshare().and_then(|()| tun::loopback(addresses).at(Step::Loopback));
+    let entered = plan
+        .unshare()
+        .and_then(|()| tun::loopback(addresses).at(Step::Loopback));
     entered.map_err(|(step, source)| NetnsError::Setup { step, source })
 }
 
@@ -128,7 +148,11 @@ pub fn resolvers(resolv_conf: &str) -> Vec<std::net::SocketAddr> {
         match address.parse().ok()? {
             IpAddr::V4(v4) => Some((v4, 53).into()),
             IpAddr::V6(v6) => {
-                let zone = if zone.is_empty() { 0 } else { zone.parse().ok().or(tun::index(zone).ok())? };
+                let zone = if zone.is_empty() {
+                    0
+                } else {
+                    zone.parse().ok().or(tun::index(zone).ok())?
+                };
                 Some(std::net::SocketAddrV6::new(v6, 53, 0, zone).into())
             }
         }
@@ -180,7 +204,10 @@ impl Step {
         (Step::UserNamespace, "make a user namespace"),
         (Step::UserMap, "map the user into the user namespace"),
         (Step::Mounts, "make the mounts of the namespace private"),
-        (Step::Resolver, "give the namespace a resolv.conf of its own"),
+        (
+            Step::Resolver,
+            "give the namespace a resolv.conf of its own",
+        ),
         (Step::Loopback, "take the loopback device up"),
         (Step::Node, "open /dev/net/tun"),
         (Step::Device, "create a tun device"),
@@ -190,7 +217,10 @@ impl Step {
     ];
 
     fn from_byte(byte: u8) -> Option<Step> {
-        Self::ALL.iter().map(|(step, _)| *step).find(|step| *step as u8 == byte)
+        Self::ALL
+            .iter()
+            .map(|(step, _)| *step)
+            .find(|step| *step as u8 == byte)
     }
 
     fn advice(self, error: &io::Error) -> &'static str {
@@ -246,7 +276,11 @@ impl Plan {
         // SAFETY: these calls cannot fail and touch no memory.
         let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
         let user = if uid == 0 { User::behind_sudo() } else { None };
-        Plan { layout, ids: (uid != 0).then_some((uid, gid)), user }
+        Plan {
+            layout,
+            ids: (uid != 0).then_some((uid, gid)),
+            user,
+        }
     }
 
     /// Everything that happens in the child before it becomes the command.
@@ -254,7 +288,13 @@ impl Plan {
         signal::restore();
         self.unshare()?;
         tun::loopback(&[]).at(Step::Loopback)?;
-        let Layout { name, mtu, queue, addresses, resolvers } = &self.layout;
+        let Layout {
+            name,
+            mtu,
+            queue,
+            addresses,
+            resolvers,
+        } = &self.layout;
         let tun = Tun::create(name).map_err(failure)?;
         let refused = tun.set_up(*mtu, *queue, addresses, true).map_err(|error| {
             let (_, source) = failure(error);
@@ -264,7 +304,9 @@ impl Plan {
         if !refused.is_empty() {
             lacks |= Lack::Ipv6 as u8;
         }
-        let reachable = resolvers.iter().filter(|r| r.is_ipv4() || refused.is_empty());
+        let reachable = resolvers
+            .iter()
+            .filter(|r| r.is_ipv4() || refused.is_empty());
         if !resolve_by(reachable).at(Step::Resolver)? {
             lacks |= Lack::Resolver as u8;
         }
@@ -300,9 +342,19 @@ impl Plan {
 impl User {
     /// Whoever called sudo; none where root itself did, or nobody.
     fn behind_sudo() -> Option<User> {
-        let number = |name| std::env::var(name).ok().and_then(|text: String| text.parse().ok());
+        let number = |name| {
+            std::env::var(name)
+                .ok()
+                .and_then(|text: String| text.parse().ok())
+        };
         let uid = number("SUDO_UID").filter(|&uid| uid != 0)?;
-        let mut user = User { uid, gid: uid, groups: Vec::new(), name: uid.to_string(), home: "/".into() };
+        let mut user = User {
+            uid,
+            gid: uid,
+            groups: Vec::new(),
+            name: uid.to_string(),
+            home: "/".into(),
+        };
         user.look_up();
         user.gid = number("SUDO_GID").unwrap_or(user.gid);
         user.look_up_groups();
@@ -317,12 +369,19 @@ impl User {
         let mut found = std::ptr::null_mut();
         // SAFETY: every pointer is valid for the lengths given, for the whole call.
         let code = unsafe {
-            libc::getpwuid_r(self.uid, &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut found)
+            libc::getpwuid_r(
+                self.uid,
+                &mut entry,
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &mut found,
+            )
         };
         if code == 0 && !found.is_null() {
             // SAFETY: after success the strings lie in `buffer`, NUL-terminated.
             let text = |at| unsafe { CStr::from_ptr(at) }.to_string_lossy().into_owned();
-            (self.gid, self.name, self.home) = (entry.pw_gid, text(entry.pw_name), text(entry.pw_dir));
+            (self.gid, self.name, self.home) =
+                (entry.pw_gid, text(entry.pw_name), text(entry.pw_dir));
         }
     }
 
@@ -331,10 +390,13 @@ impl User {
         let mut groups = vec![self.gid; MAX_GROUPS];
         let mut count = MAX_GROUPS as libc::c_int;
         // SAFETY: `groups` has room for `count` entries, and the name is NUL-terminated.
-        let code = unsafe {
-            libc::getgrouplist(name.as_ptr(), self.gid, groups.as_mut_ptr(), &mut count)
-        };
-        groups.truncate(if code < 0 { 1 } else { usize::try_from(count).unwrap_or(1) });
+        let code =
+            unsafe { libc::getgrouplist(name.as_ptr(), self.gid, groups.as_mut_ptr(), &mut count) };
+        groups.truncate(if code < 0 {
+            1
+        } else {
+            usize::try_from(count).unwrap_or(1)
+        });
         self.groups = groups;
     }
 
@@ -351,12 +413,23 @@ impl User {
 /// Names our resolvers in a resolv.conf of this mount namespace alone, and closes the sockets by which a
 /// name could be asked for around it. False where there is no resolv.conf to cover.
 fn resolve_by<'a>(resolvers: impl Iterator<Item = &'a IpAddr>) -> io::Result<bool> {
-    let scratch = ["/tmp", "/run", "/mnt"].into_iter().find(|path| Path::new(path).is_dir());
-    let Some(scratch) = scratch else { return Ok(false) };
+    let scratch = ["/tmp", "/run", "/mnt"]
+        .into_iter()
+        .find(|path| Path::new(path).is_dir());
+    let Some(scratch) = scratch else {
+        return Ok(false);
+    };
     let place = CString::new(scratch)?;
-    mount(Some(c"tmpfs"), &place, Some(c"tmpfs"), libc::MS_NOSUID | libc::MS_NODEV)?;
+    mount(
+        Some(c"tmpfs"),
+        &place,
+        Some(c"tmpfs"),
+        libc::MS_NOSUID | libc::MS_NODEV,
+    )?;
     let file = format!("{scratch}/resolv.conf");
-    let text: String = resolvers.map(|address| format!("nameserver {address}\n")).collect();
+    let text: String = resolvers
+        .map(|address| format!("nameserver {address}\n"))
+        .collect();
     fs::write(&file, text)?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
     let source = CString::new(file)?;
@@ -364,7 +437,11 @@ fn resolve_by<'a>(resolvers: impl Iterator<Item = &'a IpAddr>) -> io::Result<boo
     if covered {
         mount(Some(&source), c"/etc/resolv.conf", None, libc::MS_BIND)?;
     }
-    for socket in [c"/run/systemd/resolve/io.systemd.Resolve", c"/run/nscd/socket", c"/var/run/nscd/socket"] {
+    for socket in [
+        c"/run/systemd/resolve/io.systemd.Resolve",
+        c"/run/nscd/socket",
+        c"/var/run/nscd/socket",
+    ] {
         // Not there, or not to be covered: then it answers nothing either.
         let _ = mount(Some(&source), socket, None, libc::MS_BIND);
     }
@@ -385,9 +462,15 @@ impl Lack {
     fn words(bits: u8) -> Vec<&'static str> {
         let all = [
             (Lack::Ipv6, "this kernel gives the namespace no IPv6"),
-            (Lack::Resolver, "there is no /etc/resolv.conf here, so names cannot be resolved in the namespace"),
+            (
+                Lack::Resolver,
+                "there is no /etc/resolv.conf here, so names cannot be resolved in the namespace",
+            ),
         ];
-        all.iter().filter(|(lack, _)| bits & *lack as u8 != 0).map(|(_, words)| *words).collect()
+        all.iter()
+            .filter(|(lack, _)| bits & *lack as u8 != 0)
+            .map(|(_, words)| *words)
+            .collect()
     }
 }
 
@@ -406,7 +489,9 @@ fn failure(error: TunError) -> Failure {
     match error {
         TunError::NoNode => (Step::Node, os(libc::ENOENT)),
         TunError::NoDriver => (Step::Node, os(libc::ENODEV)),
-        TunError::Permission { action: "open the tun device" } => (Step::Node, os(libc::EACCES)),
+        TunError::Permission {
+            action: "open the tun device",
+        } => (Step::Node, os(libc::EACCES)),
         TunError::Permission { .. } => (Step::Device, os(libc::EPERM)),
         TunError::Busy { .. } => (Step::Device, os(libc::EBUSY)),
         TunError::NotTun { .. } | TunError::Absent { .. } => (Step::Device, os(libc::EINVAL)),
@@ -419,14 +504,31 @@ fn unshare(flags: libc::c_int) -> io::Result<()> {
     check(unsafe { libc::unshare(flags) })
 }
 
-fn mount(source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags: libc::c_ulong) -> io::Result<()> {
+fn mount(
+    source: Option<&CStr>,
+    target: &CStr,
+    kind: Option<&CStr>,
+    flags: libc::c_ulong,
+) -> io::Result<()> {
     let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
     // SAFETY: every string is NUL-terminated and outlives the call; null is allowed for the others.
-    check(unsafe { libc::mount(pointer(source), target.as_ptr(), pointer(kind), flags, std::ptr::null()) })
+    check(unsafe {
+        libc::mount(
+            pointer(source),
+            target.as_ptr(),
+            pointer(kind),
+            flags,
+            std::ptr::null(),
+        )
+    })
 }
 
 fn check(code: libc::c_int) -> io::Result<()> {
-    if code == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if code == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Where DNS is answered inside the tunnel, by default.
@@ -446,7 +548,10 @@ mod tests {
                     nameserver\nnameserver nonsense\n  nameserver 2001:db8::1\nnameserver fe80::1%lo\n\
                     nameserver fe80::1%no-such-device\nnameserver 192.0.2.4\n";
         let found: Vec<String> = resolvers(text).iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["192.0.2.1:53", "[2001:db8::1]:53", "[fe80::1%1]:53"]);
+        assert_eq!(
+            found,
+            ["192.0.2.1:53", "[2001:db8::1]:53", "[fe80::1%1]:53"]
+        );
         assert!(resolvers("").is_empty());
     }
 
@@ -467,7 +572,10 @@ mod tests {
             (Step::UserNamespace, libc::EPERM, "run as root"),
             (Step::Mounts, libc::EACCES, "apparmor"),
         ] {
-            let error = NetnsError::Setup { step, source: io::Error::from_raw_os_error(code) };
+            let error = NetnsError::Setup {
+                step,
+                source: io::Error::from_raw_os_error(code),
+            };
             assert!(error.to_string().contains(hint), "{error}");
             assert!(!error.to_string().contains('\n'), "{error}");
         }

@@ -16,7 +16,11 @@ impl Foreground {
     /// Changes the dispositions; call it before the command is started, so that no signal falls between.
     pub fn take() -> Foreground {
         let handler: extern "C" fn(libc::c_int) = pass_on;
-        let ours = [libc::SIG_IGN, libc::SIG_IGN, handler as *const () as libc::sighandler_t];
+        let ours = [
+            libc::SIG_IGN,
+            libc::SIG_IGN,
+            handler as *const () as libc::sighandler_t,
+        ];
         for ((signal, before), ours) in SIGNALS.iter().zip(&BEFORE).zip(ours) {
             before.store(dispose(*signal, ours), Ordering::SeqCst);
         }

@@ -40,6 +40,9 @@ pub(super) fn normalize(text: &str, out: &mut String) -> Result<(), DomainFault>
         if start > 0 {
             out.push('.');
         }
+        if label.len() > LONGEST_WRITTEN {
+            return Err(DomainFault::LongLabel(label.len()));
+        }
         match label {
             "" => return Err(DomainFault::EmptyLabel),
             ascii if ascii.is_ascii() => push_ascii(ascii, out)?,
@@ -172,6 +175,9 @@ fn adapt(delta: u32, points: u32, first: bool) -> u32 {
 
 const BASE: u32 = 36;
 
+/// Bytes that a label of 63 can have been written with: four for each of its characters.
+const LONGEST_WRITTEN: usize = 63 * 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +185,7 @@ mod tests {
     #[test]
     fn names_take_their_wire_form() {
         let long = "a".repeat(64);
+        let longer = "ü".repeat(150);
         let wide = ["a".repeat(63).as_str(); 4].join(".");
         let table: &[(&str, Result<&str, DomainFault>)] = &[
             ("Bank.Example", Ok("bank.example")),
@@ -219,6 +226,7 @@ mod tests {
             ("192.0.2", Err(DomainFault::Number)),
             ("192.0.2.256", Err(DomainFault::Number)),
             (&long, Err(DomainFault::LongLabel(64))),
+            (&longer, Err(DomainFault::LongLabel(300))),
             (&wide, Err(DomainFault::LongName(255))),
         ];
         let mut out = String::new();

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use super::{
     config::{Place, RuleEntry, Sends},
+    field::Ports,
     judge::{Cause, DefaultKey, Facts, Policy},
     rules::{Query, Rank},
     to::To,
@@ -47,17 +48,18 @@ impl Policy {
             .collect();
         let verdict = self.leak(facts, &found);
         let connection = self.judge(&Query::of(facts), &facts.names, DefaultKey::Connection);
-        let leaks = || {
-            sends
-                .iter()
-                .map(|kind| (Some(kind), self.leak_cause(facts, kind, Confidence::Exact)))
-        };
+        let leaks = sends
+            .iter()
+            .map(|kind| self.leak_cause(facts, kind, Confidence::Exact));
         let about_connection = sends.is_empty() || self.action(connection) == Action::Block;
-        let (kind, cause) = match about_connection {
-            true => (None, connection),
-            false => leaks()
-                .max_by_key(|(_, cause)| self.strictness(*cause))
-                .unwrap_or((None, connection)),
+        let (sends, cause) = match about_connection {
+            true => (&[][..], connection),
+            false => (
+                sends,
+                leaks
+                    .max_by_key(|cause| self.strictness(*cause))
+                    .unwrap_or(connection),
+            ),
         };
         let mut causes = BTreeSet::new();
         match about_connection {
@@ -75,7 +77,7 @@ impl Policy {
             verdict,
             deciding: self.reason(cause),
             runners_up: runners_up.collect(),
-            changes: self.changes(facts, kind, cause),
+            changes: self.changes(facts, sends, cause),
         }
     }
 
@@ -123,8 +125,7 @@ impl Policy {
 
     fn lost(&self, loser: Cause, winner: Cause) -> String {
         if loser < winner {
-            return "holds for one of the names only, and the strictest over all names counts"
-                .into();
+            return "does not hold for every name and identifier, and the strictest counts".into();
         }
         match (loser, winner) {
             (Cause::Rule(loser), Cause::Rule(winner)) => {
@@ -151,8 +152,13 @@ impl Policy {
         }
     }
 
-    fn changes(&self, facts: &Facts, kind: Option<&Kind>, cause: Cause) -> Vec<String> {
-        let mut changes = Vec::new();
+    fn changes(&self, facts: &Facts, sends: &[Kind], cause: Cause) -> Vec<String> {
+        let Reason { rule, place, .. } = self.reason(cause);
+        let mut changes = vec![format!("{rule} itself ({place})")];
+        if let Some(rules) = self.remedy(facts, sends, cause) {
+            let rules: Vec<String> = rules.iter().map(RuleEntry::to_string).collect();
+            changes.push(format!("[[rule]] {}", rules.join(" and [[rule]] ")));
+        }
         let given = || {
             facts
                 .names
@@ -162,49 +168,64 @@ impl Policy {
         let claims = facts.names.iter().filter(|(name, source)| {
             *source != NameSource::Dns && !given().any(|(other, _)| other == name)
         });
-        let unconfirmed: Vec<_> = claims.map(|(name, _)| format!("{name:?}")).collect();
-        let to = match given().next() {
-            Some((name, _)) => format!("={name}"),
-            None => facts.dst.ip().to_canonical().to_string(),
-        };
-        let sends = kind.map_or(String::new(), |kind| format!(", sends = [\"{kind}\"]"));
-        let opposite = if self.action(cause) == Action::Allow {
+        changes.extend(claims.map(|(name, _)| {
+            format!("a DNS answer that gives {name:?} for this address: until then the name is a mere claim, which loosens nothing")
+        }));
+        changes
+    }
+
+    /// The least rules that turn the verdict, tried out: on one name or the address, then on all of them, then with more
+    /// and more conditions.
+    fn remedy(&self, facts: &Facts, sends: &[Kind], cause: Cause) -> Option<Vec<RuleEntry>> {
+        let wanted = if self.action(cause) == Action::Allow {
             Action::Block
         } else {
             Action::Allow
         };
-        if !unconfirmed.is_empty() {
-            changes.push(format!(
-                "the flow claims {}, which DNS did not give for {}: a claim can tighten the verdict, never loosen it",
-                unconfirmed.join(" and "),
-                facts.dst.ip().to_canonical(),
-            ));
-        }
-        let app = match cause {
-            Cause::Rule(position) => {
-                let Reason { rule, place, .. } = self.reason(cause);
-                changes.push(format!("{rule} itself, at {place}"));
-                self.rules.all()[position]
-                    .app
-                    .as_ref()
-                    .map_or(String::new(), |app| format!("app = {app:?}, "))
+        let sends = (!sends.is_empty()).then(|| Sends::Kinds(sends.iter().cloned().collect()));
+        let names: BTreeSet<&str> = facts.names.iter().map(|(name, _)| &**name).collect();
+        let mut to: Vec<To> = names
+            .into_iter()
+            .filter_map(|name| To::read(&format!("={name}")).ok())
+            .collect();
+        to.push(To::Net(facts.dst.ip().to_canonical().into()));
+        let mut destinations: Vec<&[To]> = to.chunks(1).collect();
+        destinations.push(&to);
+        let apps = std::iter::once(None).chain(facts.app.first().map(Some));
+        let conditions =
+            apps.flat_map(|app| [(app, false, false), (app, true, false), (app, true, true)]);
+        conditions
+            .flat_map(|conditions| destinations.iter().map(move |to| (conditions, *to)))
+            .find_map(|((app, port, proto), to)| {
+                let rule = |(number, to): (u32, &To)| RuleEntry {
+                    number,
+                    line: None,
+                    app: app.cloned(),
+                    to: Some(to.clone()),
+                    ports: port.then_some(Ports {
+                        first: facts.dst.port(),
+                        last: facts.dst.port(),
+                    }),
+                    proto: proto.then_some(facts.proto),
+                    sends: sends.clone(),
+                    action: wanted,
+                };
+                let rules: Vec<RuleEntry> = (u32::MAX / 2..).zip(to).map(rule).collect();
+                (self.with(rules.clone()).outcome(facts, sends.as_ref()) == wanted).then_some(rules)
+            })
+    }
+
+    fn outcome(&self, facts: &Facts, sends: Option<&Sends>) -> Action {
+        match sends {
+            Some(Sends::Kinds(kinds)) => {
+                let found: Vec<_> = kinds
+                    .iter()
+                    .map(|kind| (kind.clone(), Confidence::Exact))
+                    .collect();
+                self.leak(facts, &found).action
             }
-            Cause::List(_) | Cause::Default(_) => String::new(),
-        };
-        let better = match cause {
-            Cause::Rule(_) => "a more specific rule",
-            Cause::List(_) => "a rule, which comes before every list",
-            Cause::Default(_) => "a rule",
-        };
-        let port = match cause {
-            Cause::Rule(_) => format!(", port = \"{}\"", facts.dst.port()),
-            Cause::List(_) | Cause::Default(_) => String::new(),
-        };
-        changes.push(format!(
-            "{better}, such as: {app}to = {to:?}{sends}{port}, action = {:?}",
-            word(opposite)
-        ));
-        changes
+            Some(Sends::All) | None => self.connection(facts).action,
+        }
     }
 }
 
@@ -289,5 +310,109 @@ fn word(action: Action) -> &'static str {
         Action::Allow => "allow",
         Action::Ask => "ask",
         Action::Block => "block",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Proto, policy::Config};
+
+    const POLICY: &str = "[default]\nleak = \"block\"\n\
+        \n[[rule]]\nto = \"bank.example\"\nsends = [\"phone\"]\naction = \"allow\"\n\
+        \n[[rule]]\nto = \"192.0.2.0/24\"\nport = \"1-1000\"\naction = \"block\"\n\
+        \n[[rule]]\nto = \"*.shop.example\"\naction = \"allow\"\n\
+        \n[[list]]\nname = \"ads\"\nsource = \"ads.txt\"\n";
+
+    fn told(dst: &str, names: &[(&str, NameSource)], sends: &[Kind]) -> String {
+        let policy = Policy::new(
+            Config::parse("p.toml", POLICY).unwrap(),
+            vec![b"ads.example".to_vec()],
+        )
+        .unwrap();
+        let facts = Facts {
+            app: Vec::new(),
+            dst: dst.parse().unwrap(),
+            proto: Proto::Tcp,
+            names: names
+                .iter()
+                .map(|(name, source)| ((*name).into(), *source))
+                .collect(),
+            wall: 0,
+        };
+        policy.explain(&facts, sends).to_string()
+    }
+
+    #[test]
+    fn the_decider_is_named_with_its_line_then_the_rest() {
+        let shop = [("www.shop.example", NameSource::Dns)];
+        assert_eq!(
+            told("192.0.2.7:443", &shop, &[]),
+            "allow: rule.3 (p.toml:14), to = \"*.shop.example\", action = \"allow\"\n\
+             also matching:\n\
+             \x20 block: rule.2 (p.toml:9), to = \"192.0.2.0/24\", port = \"1-1000\", action = \"block\" (less specific in its destination)\n\
+             \x20 allow: default.connection (built in), [default] connection (counts where nothing else matches)\n\
+             what would change it:\n\
+             \x20 rule.3 itself (p.toml:14)\n\
+             \x20 [[rule]] to = \"=www.shop.example\", action = \"block\"\n"
+        );
+        assert_eq!(
+            told(
+                "203.0.113.9:443",
+                &[("x.ads.example", NameSource::Dns)],
+                &[Kind::Imei]
+            ),
+            "block: list.ads (p.toml:18), the list \"ads\"\n\
+             also matching:\n\
+             \x20 allow: default.connection (built in), [default] connection (counts where nothing else matches)\n\
+             what would change it:\n\
+             \x20 list.ads itself (p.toml:18)\n\
+             \x20 [[rule]] to = \"=x.ads.example\", action = \"allow\"\n"
+        );
+    }
+
+    #[test]
+    fn a_leak_is_explained_by_what_would_approve_it() {
+        let bank = [("bank.example", NameSource::Dns)];
+        assert_eq!(
+            told("203.0.113.9:443", &bank, &[Kind::Phone, Kind::Imei]),
+            "block: default.leak (p.toml:2), [default] leak\n\
+             also matching:\n\
+             \x20 allow: rule.1 (p.toml:4), to = \"bank.example\", sends = [\"phone\"], action = \"allow\" \
+             (does not hold for every name and identifier, and the strictest counts)\n\
+             what would change it:\n\
+             \x20 default.leak itself (p.toml:2)\n\
+             \x20 [[rule]] to = \"=bank.example\", sends = [\"imei\", \"phone\"], action = \"allow\"\n"
+        );
+    }
+
+    #[test]
+    fn a_claim_is_called_a_claim() {
+        let text = told(
+            "203.0.113.9:80",
+            &[("bank.example", NameSource::Http)],
+            &[Kind::Phone],
+        );
+        assert!(text.starts_with("block: default.leak (p.toml:2)"), "{text}");
+        assert!(
+            text.contains("[[rule]] to = \"203.0.113.9\", sends = [\"phone\"]"),
+            "{text}"
+        );
+        assert!(
+            text.contains("a DNS answer that gives \"bank.example\" for this address"),
+            "{text}"
+        );
+        let text = told(
+            "203.0.113.9:80",
+            &[
+                ("bank.example", NameSource::Dns),
+                ("evil.example", NameSource::Http),
+            ],
+            &[Kind::Phone],
+        );
+        assert!(
+            text.contains("[[rule]] to = \"=evil.example\", sends = [\"phone\"]"),
+            "{text}"
+        );
     }
 }

@@ -232,4 +232,23 @@ mod tests {
             (100, ListReport::SHOWN)
         );
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn whatever_the_bytes_every_name_taken_is_in_wire_form(
+            text in "([a-zA-Z0-9.üａ☃# \\t\\r\\n|%:-]|0\\.0\\.0\\.0 ){0,80}",
+            noise in proptest::collection::vec(0u8.., 0..8),
+        ) {
+            let text = [text.as_bytes(), &noise].concat();
+            let (names, report) = names(&text, Format::Auto);
+            proptest::prop_assert_eq!(names.len(), report.taken);
+            let mut again = String::new();
+            for name in names {
+                proptest::prop_assert_eq!(normalize(&name, &mut again), Ok(()));
+                proptest::prop_assert_eq!(&name, &again);
+            }
+        }
+    }
 }

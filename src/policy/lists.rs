@@ -185,11 +185,20 @@ mod tests {
     use crate::policy::Config;
 
     fn lists(actions: &[&str], texts: &[&str]) -> Result<Lists, ConfigError> {
-        let text: String = (0..).zip(actions).map(|(number, action)| {
-            format!("[[list]]\nname = \"l{number}\"\nsource = \"s\"\naction = \"{action}\"\n")
-        }).collect();
+        let text: String = (0..)
+            .zip(actions)
+            .map(|(number, action)| {
+                format!("[[list]]\nname = \"l{number}\"\nsource = \"s\"\naction = \"{action}\"\n")
+            })
+            .collect();
         let config = Config::parse("p.toml", &text).unwrap();
-        Lists::new(config.lists(), &texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>())
+        Lists::new(
+            config.lists(),
+            &texts
+                .iter()
+                .map(|text| text.as_bytes().to_vec())
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn found<'a>(lists: &'a Lists, name: &str) -> Option<&'a str> {
@@ -198,7 +207,11 @@ mod tests {
 
     #[test]
     fn a_name_is_found_by_itself_or_its_nearest_listed_parent() {
-        let lists = lists(&["block", "allow"], &["ads.example\na.b.c.d.example\n", "fine.ads.example\n"]).unwrap();
+        let lists = lists(
+            &["block", "allow"],
+            &["ads.example\na.b.c.d.example\n", "fine.ads.example\n"],
+        )
+        .unwrap();
         for (name, expected) in [
             ("ads.example", Some("l0")),
             ("x.ads.example", Some("l0")),
@@ -219,7 +232,11 @@ mod tests {
 
     #[test]
     fn a_name_in_several_lists_belongs_to_the_strictest_then_the_first() {
-        let lists = lists(&["allow", "block", "block"], &["a.example", "a.example\nb.example", "b.example"]).unwrap();
+        let lists = lists(
+            &["allow", "block", "block"],
+            &["a.example", "a.example\nb.example", "b.example"],
+        )
+        .unwrap();
         assert_eq!(found(&lists, "a.example"), Some("l1"));
         assert_eq!(found(&lists, "b.example"), Some("l1"));
         assert_eq!(lists.len(), 2);
@@ -227,7 +244,9 @@ mod tests {
 
     #[test]
     fn a_list_of_which_nothing_can_be_used_is_an_error_at_its_source() {
-        let error = lists(&["block"], &["||ads.example^\n"]).map(|_| ()).unwrap_err();
+        let error = lists(&["block"], &["||ads.example^\n"])
+            .map(|_| ())
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "p.toml:3:10: no line of list \"l0\" can be used; line 1: '|' cannot stand in a domain name"
@@ -245,7 +264,11 @@ mod tests {
             assert!(lists.find(&name(number)).is_some(), "{number}");
             assert!(lists.find(&name(number + 250_000)).is_none(), "{number}");
         }
-        assert!(lists.bytes() <= 250_000 * 9 + 65_537 * 4 + 64, "{} bytes", lists.bytes());
+        assert!(
+            lists.bytes() <= 250_000 * 9 + 65_537 * 4 + 64,
+            "{} bytes",
+            lists.bytes()
+        );
     }
 
     #[test]
@@ -255,7 +278,12 @@ mod tests {
             ("ads.example", 0x0039_db6f_46d1_5d7c),
             ("a-longer-label.ads.example", 0x6166_069b_4732_d400),
         ] {
-            assert_eq!(fingerprint(name), expected, "{name}: {:#x}", fingerprint(name));
+            assert_eq!(
+                fingerprint(name),
+                expected,
+                "{name}: {:#x}",
+                fingerprint(name)
+            );
         }
     }
 }

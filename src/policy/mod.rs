@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod document;
 mod domain;
 mod explain;
 mod field;

@@ -29,40 +29,90 @@ struct World {
     leak_shape: Action,
 }
 
-const NAMES: [&str; 6] = ["a.example", "b.a.example", "c.b.a.example", "b.example", "ba.example", "x.net"];
+const NAMES: [&str; 6] = [
+    "a.example",
+    "b.a.example",
+    "c.b.a.example",
+    "b.example",
+    "ba.example",
+    "x.net",
+];
 const TOS: [&str; 14] = [
-    "a.example", "=a.example", "*.a.example", "b.a.example", "*.b.a.example", "=b.a.example", "=c.b.a.example", "example",
-    "lan", "192.0.2.0/24", "192.0.2.0/28", "192.0.2.1", "0.0.0.0/0", "2001:db8::/32",
+    "a.example",
+    "=a.example",
+    "*.a.example",
+    "b.a.example",
+    "*.b.a.example",
+    "=b.a.example",
+    "=c.b.a.example",
+    "example",
+    "lan",
+    "192.0.2.0/24",
+    "192.0.2.0/28",
+    "192.0.2.1",
+    "0.0.0.0/0",
+    "2001:db8::/32",
 ];
 const APPS: [&str; 4] = ["com.a", "com.b", "uid:1", "system"];
-const DESTINATIONS: [&str; 6] = ["192.0.2.1", "192.0.2.20", "10.1.1.1", "203.0.113.9", "2001:db8::1", "::ffff:192.0.2.1"];
+const DESTINATIONS: [&str; 6] = [
+    "192.0.2.1",
+    "192.0.2.20",
+    "10.1.1.1",
+    "203.0.113.9",
+    "2001:db8::1",
+    "::ffff:192.0.2.1",
+];
 const KINDS: [Kind; 3] = [Kind::Imei, Kind::Phone, Kind::Email];
 const PORTS: [u16; 3] = [80, 443, 5353];
 
 impl World {
     fn policy(&self) -> Policy {
-        let word = |action: Action| format!("{action:?}").to_lowercase();
-        let mut text = format!(
-            "[default]\nconnection = {:?}\nleak = {:?}\nleak_shape = {:?}\n",
-            word(self.connection), word(self.leak), word(self.leak_shape)
-        );
-        for rule in &self.rules {
-            text += &format!("[[rule]]\naction = {:?}\n", word(rule.action));
-            text += &rule.app.map_or(String::new(), |app| format!("app = {app:?}\n"));
-            text += &rule.to.map_or(String::new(), |to| format!("to = {to:?}\n"));
-            text += &rule.port.map_or(String::new(), |(first, last)| format!("port = \"{first}-{last}\"\n"));
-            text += &rule.proto.map_or(String::new(), |proto| format!("proto = \"{}\"\n", format!("{proto:?}").to_lowercase()));
-            text += &rule.sends.as_ref().map_or(String::new(), |sends| format!("sends = {sends:?}\n"));
-        }
-        text += "[[list]]\nname = \"allowed\"\nsource = \"a\"\naction = \"allow\"\n[[list]]\nname = \"blocked\"\nsource = \"b\"\n";
-        let config = Config::parse("p.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        self.compile(&self.text())
+    }
+
+    fn compile(&self, text: &str) -> Policy {
+        let config =
+            Config::parse("p.toml", text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let list = |names: &[&str]| names.join("\n").into_bytes();
         Policy::new(config, vec![list(&self.allowed), list(&self.blocked)]).unwrap()
     }
 
+    fn text(&self) -> String {
+        let word = |action: Action| format!("{action:?}").to_lowercase();
+        let mut text = format!(
+            "[default]\nconnection = {:?}\nleak = {:?}\nleak_shape = {:?}\n",
+            word(self.connection),
+            word(self.leak),
+            word(self.leak_shape)
+        );
+        for rule in &self.rules {
+            text += &format!("[[rule]]\naction = {:?}\n", word(rule.action));
+            text += &rule
+                .app
+                .map_or(String::new(), |app| format!("app = {app:?}\n"));
+            text += &rule.to.map_or(String::new(), |to| format!("to = {to:?}\n"));
+            text += &rule.port.map_or(String::new(), |(first, last)| {
+                format!("port = \"{first}-{last}\"\n")
+            });
+            text += &rule.proto.map_or(String::new(), |proto| {
+                format!("proto = \"{}\"\n", format!("{proto:?}").to_lowercase())
+            });
+            text += &rule
+                .sends
+                .as_ref()
+                .map_or(String::new(), |sends| format!("sends = {sends:?}\n"));
+        }
+        text += "[[list]]\nname = \"allowed\"\nsource = \"a\"\naction = \"allow\"\n[[list]]\nname = \"blocked\"\nsource = \"b\"\n";
+        text
+    }
+
     fn connection(&self, facts: &Facts) -> Verdict {
         let (action, rule, _) = self.judge(facts, None, (self.connection, "default.connection"));
-        Verdict { action, rule: rule.into(), approved: false }
+        Verdict {
+            action,
+            rule: rule.into(),
+            approved: false,
+        }
     }
 
     fn leak(&self, facts: &Facts, found: &[(Kind, Confidence)]) -> Verdict {
@@ -79,37 +129,71 @@ impl World {
         });
         let each: Vec<_> = each.collect();
         let action = each.iter().map(|(action, _, _)| *action).max().unwrap();
-        let approved = each.iter().all(|(action, _, by_rule)| *action == Action::Allow && *by_rule);
-        let deciding = each.iter().find(|(each, _, by_rule)| *each == action && (action != Action::Allow || approved || !by_rule));
-        Verdict { action, rule: deciding.unwrap().1.as_str().into(), approved }
+        let approved = each
+            .iter()
+            .all(|(action, _, by_rule)| *action == Action::Allow && *by_rule);
+        let deciding = each.iter().find(|(each, _, by_rule)| {
+            *each == action && (action != Action::Allow || approved || !by_rule)
+        });
+        Verdict {
+            action,
+            rule: deciding.unwrap().1.as_str().into(),
+            approved,
+        }
     }
 
     /// Action, name, and whether a rule (no list, no default) decided.
-    fn judge(&self, facts: &Facts, kind: Option<&Kind>, default: (Action, &str)) -> (Action, String, bool) {
+    fn judge(
+        &self,
+        facts: &Facts,
+        kind: Option<&Kind>,
+        default: (Action, &str),
+    ) -> (Action, String, bool) {
         let ip = facts.dst.ip().to_canonical();
-        let applicable: Vec<usize> = (0..self.rules.len()).filter(|&n| self.rules[n].applies(facts, kind)).collect();
-        let by_address: Vec<usize> = applicable.iter().copied().filter(|&n| match self.rules[n].to {
-            None => true,
-            Some("lan") => ip.to_string() == "10.1.1.1",
-            Some(to) => address_covers(to, ip),
-        }).collect();
+        let applicable: Vec<usize> = (0..self.rules.len())
+            .filter(|&n| self.rules[n].applies(facts, kind))
+            .collect();
+        let by_address: Vec<usize> = applicable
+            .iter()
+            .copied()
+            .filter(|&n| match self.rules[n].to {
+                None => true,
+                Some("lan") => ip.to_string() == "10.1.1.1",
+                Some(to) => address_covers(to, ip),
+            })
+            .collect();
         let default = (default.0, default.1.to_owned(), false);
         let otherwise = self.winner(&by_address).unwrap_or(default);
         let for_name = |name: &str| {
-            let by_name: Vec<usize> = applicable.iter().copied()
-                .filter(|&n| self.rules[n].to.is_some_and(|to| name_covers(to, name))).collect();
+            let by_name: Vec<usize> = applicable
+                .iter()
+                .copied()
+                .filter(|&n| self.rules[n].to.is_some_and(|to| name_covers(to, name)))
+                .collect();
             if !by_name.is_empty() {
                 return self.winner(&[by_name, by_address.clone()].concat());
             }
-            let listed = if kind.is_none() { self.listed(name) } else { None };
+            let listed = if kind.is_none() {
+                self.listed(name)
+            } else {
+                None
+            };
             match (listed, self.winner(&by_address)) {
                 (Some(list), None) => Some(list),
                 (Some((Action::Block, ..)), Some(rule)) => Some(rule),
                 _ => None,
             }
         };
-        let given: Vec<&str> = facts.names.iter().filter(|(_, source)| *source == NameSource::Dns).map(|(name, _)| &**name).collect();
-        let claimed = facts.names.iter().filter(|(name, source)| *source != NameSource::Dns && !given.contains(&&**name));
+        let given: Vec<&str> = facts
+            .names
+            .iter()
+            .filter(|(_, source)| *source == NameSource::Dns)
+            .map(|(name, _)| &**name)
+            .collect();
+        let claimed = facts
+            .names
+            .iter()
+            .filter(|(_, source)| *source != NameSource::Dns);
         let chain = given.iter().filter_map(|name| for_name(name));
         let mut verdicts = vec![strictest(chain.collect()).unwrap_or(otherwise.clone())];
         verdicts.extend(claimed.map(|(name, _)| for_name(name).unwrap_or(otherwise.clone())));
@@ -119,18 +203,27 @@ impl World {
     fn winner(&self, rules: &[usize]) -> Option<(Action, String, bool)> {
         let best = rules.iter().copied().max_by(|&a, &b| {
             let (one, other) = (&self.rules[a], &self.rules[b]);
-            one.specificity().cmp(&other.specificity()).then(one.action.cmp(&other.action)).then(b.cmp(&a))
+            one.specificity()
+                .cmp(&other.specificity())
+                .then(one.action.cmp(&other.action))
+                .then(b.cmp(&a))
         })?;
         Some((self.rules[best].action, format!("rule.{}", best + 1), true))
     }
 
     fn listed(&self, name: &str) -> Option<(Action, String, bool)> {
         let longest = |list: &[&'static str]| {
-            list.iter().filter(|entry| name_covers(entry, name)).map(|entry| entry.len()).max().unwrap_or(0)
+            list.iter()
+                .filter(|entry| name_covers(entry, name))
+                .map(|entry| entry.len())
+                .max()
+                .unwrap_or(0)
         };
         match (longest(&self.blocked), longest(&self.allowed)) {
             (0, 0) => None,
-            (blocked, allowed) if blocked >= allowed => Some((Action::Block, "list.blocked".into(), false)),
+            (blocked, allowed) if blocked >= allowed => {
+                Some((Action::Block, "list.blocked".into(), false))
+            }
             _ => Some((Action::Allow, "list.allowed".into(), false)),
         }
     }
@@ -140,12 +233,18 @@ impl Written {
     fn applies(&self, facts: &Facts, kind: Option<&Kind>) -> bool {
         let about = match (&self.sends, kind) {
             (None, None) => true,
-            (Some(sends), Some(kind)) => sends.iter().any(|sent| *sent == "*" || *sent == kind.to_string()),
+            (Some(sends), Some(kind)) => sends
+                .iter()
+                .any(|sent| *sent == "*" || *sent == kind.to_string()),
             _ => false,
         };
         about
-            && self.app.is_none_or(|app| facts.app.iter().any(|known| **known == *app))
-            && self.port.is_none_or(|(first, last)| first <= facts.dst.port() && facts.dst.port() <= last)
+            && self
+                .app
+                .is_none_or(|app| facts.app.iter().any(|known| **known == *app))
+            && self
+                .port
+                .is_none_or(|(first, last)| first <= facts.dst.port() && facts.dst.port() <= last)
             && self.proto.is_none_or(|proto| proto == facts.proto)
     }
 
@@ -160,15 +259,33 @@ impl Written {
         let (class, length, under) = match self.to {
             None => (0, 0, 0),
             Some("lan") => (1, 0, 0),
-            Some(to) if to.parse::<IpNet>().is_ok() => (2, usize::from(to.parse::<IpNet>().unwrap().prefix_len()), 0),
-            Some(to) if to.parse::<IpAddr>().is_ok() => (2, if to.contains(':') { 128 } else { 32 }, 0),
+            Some(to) if to.parse::<IpNet>().is_ok() => {
+                (2, usize::from(to.parse::<IpNet>().unwrap().prefix_len()), 0)
+            }
+            Some(to) if to.parse::<IpAddr>().is_ok() => {
+                (2, if to.contains(':') { 128 } else { 32 }, 0)
+            }
             Some(to) if to.starts_with('=') => (4, labels(to), 0),
             Some(to) if to.starts_with("*.") => (3, labels(to) - 1, 1),
             Some(to) => (3, labels(to), 0),
         };
-        let kinds = usize::from(self.sends.as_ref().is_some_and(|sends| !sends.contains(&"*")));
-        let port = self.port.map_or(0, |(first, last)| 65_535 - usize::from(last - first));
-        [app, class, length, under, kinds, port, usize::from(self.proto.is_some())]
+        let kinds = usize::from(
+            self.sends
+                .as_ref()
+                .is_some_and(|sends| !sends.contains(&"*")),
+        );
+        let port = self
+            .port
+            .map_or(0, |(first, last)| 65_535 - usize::from(last - first));
+        [
+            app,
+            class,
+            length,
+            under,
+            kinds,
+            port,
+            usize::from(self.proto.is_some()),
+        ]
     }
 }
 
@@ -192,14 +309,19 @@ fn name_covers(to: &str, name: &str) -> bool {
 }
 
 fn strictest(verdicts: Vec<(Action, String, bool)>) -> Option<(Action, String, bool)> {
-    verdicts.into_iter().max_by_key(|(action, _, by_rule)| (*action, *action == Action::Allow && !by_rule))
+    verdicts
+        .into_iter()
+        .max_by_key(|(action, _, by_rule)| (*action, *action == Action::Allow && !by_rule))
 }
 
 fn actions() -> impl Strategy<Value = Action> {
     prop::sample::select(vec![Action::Allow, Action::Ask, Action::Block])
 }
 
-fn written(sends: impl Strategy<Value = Option<Vec<&'static str>>>, action: impl Strategy<Value = Action>) -> impl Strategy<Value = Written> {
+fn written(
+    sends: impl Strategy<Value = Option<Vec<&'static str>>>,
+    action: impl Strategy<Value = Action>,
+) -> impl Strategy<Value = Written> {
     let ports = prop::sample::select(vec![(80, 80), (443, 443), (1, 100), (0, 65_535)]);
     (
         prop::option::of(prop::sample::select(APPS.to_vec())),
@@ -209,11 +331,23 @@ fn written(sends: impl Strategy<Value = Option<Vec<&'static str>>>, action: impl
         sends,
         action,
     )
-        .prop_map(|(app, to, port, proto, sends, action)| Written { app, to, port, proto, sends, action })
+        .prop_map(|(app, to, port, proto, sends, action)| Written {
+            app,
+            to,
+            port,
+            proto,
+            sends,
+            action,
+        })
 }
 
 fn sends() -> impl Strategy<Value = Vec<&'static str>> {
-    prop::sample::select(vec![vec!["imei"], vec!["phone", "imei"], vec!["*"], vec!["email"]])
+    prop::sample::select(vec![
+        vec!["imei"],
+        vec!["phone", "imei"],
+        vec!["*"],
+        vec!["email"],
+    ])
 }
 
 fn protos() -> impl Strategy<Value = Proto> {
@@ -222,13 +356,38 @@ fn protos() -> impl Strategy<Value = Proto> {
 
 fn worlds() -> impl Strategy<Value = World> {
     let names = || prop::sample::subsequence(NAMES.to_vec(), 0..3);
-    (prop::collection::vec(written(prop::option::of(sends()), actions()), 0..8), names(), names(), actions(), actions(), actions())
-        .prop_map(|(rules, blocked, allowed, connection, leak, leak_shape)| World { rules, blocked, allowed, connection, leak, leak_shape })
+    (
+        prop::collection::vec(written(prop::option::of(sends()), actions()), 0..8),
+        names(),
+        names(),
+        actions(),
+        actions(),
+        actions(),
+    )
+        .prop_map(
+            |(rules, blocked, allowed, connection, leak, leak_shape)| World {
+                rules,
+                blocked,
+                allowed,
+                connection,
+                leak,
+                leak_shape,
+            },
+        )
 }
 
 fn named() -> impl Strategy<Value = (Arc<str>, NameSource)> {
-    let sources = vec![NameSource::Dns, NameSource::Dns, NameSource::Sni, NameSource::Http];
-    (prop::sample::select(NAMES.to_vec()), prop::sample::select(sources)).prop_map(|(name, source)| (name.into(), source))
+    let sources = vec![
+        NameSource::Dns,
+        NameSource::Dns,
+        NameSource::Sni,
+        NameSource::Http,
+    ];
+    (
+        prop::sample::select(NAMES.to_vec()),
+        prop::sample::select(sources),
+    )
+        .prop_map(|(name, source)| (name.into(), source))
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
@@ -351,7 +510,7 @@ proptest! {
     }
 
     #[test]
-    fn an_explanation_tells_the_verdict_and_never_the_decider_twice(world in worlds(), facts in facts(), found in found()) {
+    fn an_explanation_tells_the_verdict_and_a_remedy_that_works(world in worlds(), facts in facts(), found in found()) {
         let policy = world.policy();
         let kinds: Vec<Kind> = found.into_iter().map(|(kind, _)| kind).collect();
         let told = policy.explain(&facts, &kinds);
@@ -359,6 +518,15 @@ proptest! {
         prop_assert_eq!(&told.verdict, &policy.leak(&facts, &exact));
         prop_assert_eq!((&told.deciding.rule, told.deciding.action), (&told.verdict.rule, told.verdict.action));
         prop_assert!(told.runners_up.iter().all(|other| other.rule != told.deciding.rule));
-        prop_assert!(!told.changes.is_empty());
+        let remedy = told.changes.iter().find_map(|change| change.strip_prefix("[[rule]] "));
+        let remedy = remedy.unwrap_or_else(|| panic!("no remedy in {told}"));
+        let mut more = format!("[[rule]]\n{}\n", remedy.replace(" and ", "\n").replace("[[rule]] ", "[[rule]]\n"));
+        for key in ["to", "port", "proto", "sends", "action"] {
+            more = more.replace(&format!(", {key} = "), &format!("\n{key} = "));
+        }
+        let turned = world.compile(&(world.text() + &more));
+        let about_connection = exact.is_empty() || policy.connection(&facts).action == Action::Block;
+        let turned = if about_connection { turned.connection(&facts) } else { turned.leak(&facts, &exact) };
+        prop_assert!((turned.action == Action::Allow) != (told.verdict.action == Action::Allow), "{}", told);
     }
 }

@@ -1,1 +1,19 @@
-//! sniff
+//! First bytes → protocol and names.
+//!
+//! [`sniff`] says what a client's turn begins with. [`Http1`] and [`Records`] are resumable push machines: they take bytes as
+//! they come and say, piece by piece, what part of a message they are, so that the pipeline knows what to search and what
+//! belongs together. Nothing here decides: broken framing only means that bytes are read as a plain stream.
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod dns;
+mod http1;
+mod quic;
+mod tls;
+mod turn;
+
+pub use dns::{Questions, is_dns_port};
+pub use http1::{Event, Head, Http1, Part};
+pub use quic::{is_long_header, is_short_header};
+pub use tls::{HELLO_HEAD, Record, Records, find_hello};
+pub use turn::{Protocol, Sniffed, sniff};

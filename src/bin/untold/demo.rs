@@ -63,7 +63,11 @@ pub fn demo(args: &args::Demo) -> Result<u8, Failure> {
 /// The client, inside the namespace: posts the registration and says in one line what came of it.
 pub fn client() -> Result<u8, Failure> {
     let said = match post() {
-        Ok(reply) => reply.lines().next().unwrap_or("the connection was closed").to_owned(),
+        Ok(reply) => reply
+            .lines()
+            .next()
+            .unwrap_or("the connection was closed")
+            .to_owned(),
         Err(error) => load::reason(&error),
     };
     let _ = writeln!(io::stdout(), "{said}");
@@ -98,8 +102,16 @@ impl Outcome {
                 _ => None,
             })
             .collect();
-        let verdict = findings.first().map(|found| (found.verdict, found.rule.clone()));
-        Outcome { findings, verdict, client: None, connections: None, received }
+        let verdict = findings
+            .first()
+            .map(|found| (found.verdict, found.rule.clone()));
+        Outcome {
+            findings,
+            verdict,
+            client: None,
+            connections: None,
+            received,
+        }
     }
 }
 
@@ -111,8 +123,7 @@ struct Stage {
 impl Stage {
     /// Leaves the namespace we were started in for good.
     fn set() -> Result<Stage, Failure> {
-        let addresses =
-            [COLLECTOR, RESOLVER].map(|address| ipnet::IpNet::from(address.ip()));
+        let addresses = [COLLECTOR, RESOLVER].map(|address| ipnet::IpNet::from(address.ip()));
         netns::enter(&addresses).map_err(Failure::machine)?;
         // Whether there is a tun is known once one was made.
         let mut nothing = Command::new(OURSELVES);
@@ -128,7 +139,10 @@ impl Stage {
     fn act(&self, rules: Rules) -> Result<Outcome, Failure> {
         let layout = Layout::default();
         let mut command = Command::new(OURSELVES);
-        command.arg(CLIENT).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .arg(CLIENT)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let foreground = Foreground::take();
         let Confined { mut child, tun, .. } =
             netns::spawn(&mut command, &layout).map_err(Failure::machine)?;
@@ -138,7 +152,9 @@ impl Stage {
             config: config(layout.mtu as usize, layout.queue as usize, vec![RESOLVER])?,
             rules,
             protect: Box::new(Unprotected),
-            events: Box::new(move |event| seen.lock().expect("no thread panics with it").push(event)),
+            events: Box::new(move |event| {
+                seen.lock().expect("no thread panics with it").push(event)
+            }),
         };
         let handle = Handle::start(tun.into(), options).map_err(Failure::machine)?;
         let status = foreground.wait(&mut child).map_err(Failure::machine)?;
@@ -148,7 +164,10 @@ impl Stage {
             stdout.read_to_string(&mut said).map_err(Failure::machine)?;
         }
         if !status.success() {
-            return Err(Failure::Machine(format!("the client ended with {}", code(status))));
+            return Err(Failure::Machine(format!(
+                "the client ended with {}",
+                code(status)
+            )));
         }
         let received = self.collector.take();
         let events = events.lock().expect("no thread panics with it");
@@ -161,7 +180,10 @@ impl Stage {
 
 /// The same bytes through the same pipeline, without a network.
 fn rehearse(rules: &Rules) -> Outcome {
-    let to = Destination { name: Some(registration::HOST.into()), address: COLLECTOR };
+    let to = Destination {
+        name: Some(registration::HOST.into()),
+        address: COLLECTOR,
+    };
     let mut sent = Sent::new(rules, Proto::Tcp, &to, None);
     for segment in registration::message().chunks(SEGMENT) {
         sent.feed(segment);
@@ -175,7 +197,9 @@ fn rehearse(rules: &Rules) -> Outcome {
 }
 
 fn post() -> io::Result<String> {
-    let address = (registration::HOST, COLLECTOR.port()).to_socket_addrs()?.next();
+    let address = (registration::HOST, COLLECTOR.port())
+        .to_socket_addrs()?
+        .next();
     let address = address.ok_or(io::ErrorKind::NotFound)?;
     let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
@@ -190,7 +214,10 @@ fn rules(text: &str) -> Result<Rules, Failure> {
     let config = policy::Config::parse("policy.toml", text)?;
     let policy = load::policy(config, Path::new(""))?;
     let detector = Detector::new(&identity, &load::random()?);
-    Ok(Rules { detector: Arc::new(detector), policy: Arc::new(policy) })
+    Ok(Rules {
+        detector: Arc::new(detector),
+        policy: Arc::new(policy),
+    })
 }
 
 /// The three files that a person would write.

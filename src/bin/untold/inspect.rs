@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Read},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
     str::FromStr,
     sync::Arc,
 };
@@ -50,8 +51,10 @@ pub struct Destination {
 
 impl Destination {
     /// Nobody knows where.
-    pub const UNKNOWN: Destination =
-        Destination { name: None, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0) };
+    pub const UNKNOWN: Destination = Destination {
+        name: None,
+        address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+    };
 }
 
 impl FromStr for Destination {
@@ -60,24 +63,39 @@ impl FromStr for Destination {
     /// Reads `HOST`, `HOST:PORT`, `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; the port is 80 where absent.
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(address) = text.parse() {
-            return Ok(Destination { name: None, address });
+            return Ok(Destination {
+                name: None,
+                address,
+            });
         }
         if let Ok(ip) = text.trim_start_matches('[').trim_end_matches(']').parse() {
-            return Ok(Destination { name: None, address: SocketAddr::new(ip, HTTP) });
+            return Ok(Destination {
+                name: None,
+                address: SocketAddr::new(ip, HTTP),
+            });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => match port.parse() {
                 Ok(port) => (host, port),
-                Err(_) => return Err(format!("{port:?} is no port: a number from 0 to 65535 is needed")),
+                Err(_) => {
+                    return Err(format!(
+                        "{port:?} is no port: a number from 0 to 65535 is needed"
+                    ));
+                }
             },
             None => (text, HTTP),
         };
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/:[]@".contains(c)) {
-            return Err("a host or address is needed, such as host.example:80 or [2001:db8::1]:80".into());
+            return Err(
+                "a host or address is needed, such as host.example:80 or [2001:db8::1]:80".into(),
+            );
         }
         let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-        Ok(Destination { name: Some(host.into()), address })
+        Ok(Destination {
+            name: Some(host.into()),
+            address,
+        })
     }
 }
 
@@ -91,11 +109,19 @@ impl Input {
     fn open(args: &args::Inspect) -> Result<Input, Failure> {
         let path = match &args.file {
             Some(path) if path.as_os_str() != "-" => path,
-            _ => return Ok(Input { name: "standard input".into(), from: Box::new(io::stdin()) }),
+            _ => {
+                return Ok(Input {
+                    name: "standard input".into(),
+                    from: Box::new(io::stdin()),
+                });
+            }
         };
         let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Ok(Input { name, from: Box::new(file) }),
+        match open(path) {
+            Ok(file) => Ok(Input {
+                name,
+                from: Box::new(file),
+            }),
             Err(error) => Err(Failure::Input(format!("{name}: {}", reason(&error)))),
         }
     }
@@ -109,13 +135,24 @@ impl Input {
     }
 }
 
+/// Opens a file that can be read from; a folder is none.
+pub fn open(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
+}
+
 /// One datagram.
 fn datagram(input: &mut Input, sent: &mut Sent<'_>) -> Result<(), Failure> {
     let mut payload = Vec::new();
     input.append(&mut payload, DATAGRAM + 1)?;
     if payload.len() > DATAGRAM {
         let name = &input.name;
-        return Err(Failure::Input(format!("{name}: longer than a datagram ({DATAGRAM} bytes)")));
+        return Err(Failure::Input(format!(
+            "{name}: longer than a datagram ({DATAGRAM} bytes)"
+        )));
     }
     sent.datagram(&payload);
     Ok(())
@@ -154,9 +191,20 @@ mod tests {
             ("[2001:db8::1]:443", None, "[2001:db8::1]:443"),
         ] {
             let read: Destination = text.parse().unwrap();
-            assert_eq!((read.name.as_deref(), read.address.to_string().as_str()), (name, address));
+            assert_eq!(
+                (read.name.as_deref(), read.address.to_string().as_str()),
+                (name, address)
+            );
         }
-        for text in ["", ":80", "host:http", "host:70000", "a b", "http://host/", "user@host"] {
+        for text in [
+            "",
+            ":80",
+            "host:http",
+            "host:70000",
+            "a b",
+            "http://host/",
+            "user@host",
+        ] {
             assert!(text.parse::<Destination>().is_err(), "{text}");
         }
     }

@@ -46,19 +46,32 @@ impl Paint {
         };
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && env::var_os("TERM").is_some_and(|term| term != "dumb");
-        let width = if terminal { table.width().map(usize::from).filter(|&width| width > 0) } else { None };
-        Paint { colour: terminal && wanted, width }
+        let width = if terminal {
+            table.width().map(usize::from).filter(|&width| width > 0)
+        } else {
+            None
+        };
+        Paint {
+            colour: terminal && wanted,
+            width,
+        }
     }
 
     /// Text without colour, for any width.
     #[cfg(test)]
     pub fn plain(width: Option<usize>) -> Paint {
-        Paint { colour: false, width }
+        Paint {
+            colour: false,
+            width,
+        }
     }
 
     /// `text` with a look, which takes no columns.
     pub fn paint<T: Display>(self, look: Look, text: T) -> Painted<T> {
-        Painted { look: if self.colour { look } else { Look::Plain }, text }
+        Painted {
+            look: if self.colour { look } else { Look::Plain },
+            text,
+        }
     }
 }
 
@@ -92,8 +105,17 @@ mod tests {
 
     #[test]
     fn colour_takes_no_columns_and_none_is_sent_where_none_is_wanted() {
-        let coloured = Paint { colour: true, width: None };
-        assert_eq!(format!("{:>5}|", coloured.paint(Look::Red, "ab")), "\x1b[1;31m   ab\x1b[0m|");
-        assert_eq!(format!("{:<5}|", Paint::plain(None).paint(Look::Red, "ab")), "ab   |");
+        let coloured = Paint {
+            colour: true,
+            width: None,
+        };
+        assert_eq!(
+            format!("{:>5}|", coloured.paint(Look::Red, "ab")),
+            "\x1b[1;31m   ab\x1b[0m|"
+        );
+        assert_eq!(
+            format!("{:<5}|", Paint::plain(None).paint(Look::Red, "ab")),
+            "ab   |"
+        );
     }
 }

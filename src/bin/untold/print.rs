@@ -49,11 +49,18 @@ impl Reporter {
                     .map_err(|error| Failure::Input(format!("{name}: {}", reason(&error))))?;
                 Some(Sink::new(name, Box::new(BufWriter::new(file))))
             }
-            None if output.json => Some(Sink::new("stdout".into(), Box::new(BufWriter::new(io::stdout())))),
+            None if output.json => Some(Sink::new(
+                "stdout".into(),
+                Box::new(BufWriter::new(io::stdout())),
+            )),
             None => None,
         };
         let people = (!output.json).then(|| People::new(to));
-        Ok(Reporter { json, people, tally: Tally::default() })
+        Ok(Reporter {
+            json,
+            people,
+            tally: Tally::default(),
+        })
     }
 
     /// Writes one event out.
@@ -127,7 +134,11 @@ struct Sink {
 
 impl Sink {
     fn new(name: String, out: Box<dyn Write + Send>) -> Sink {
-        Sink { name, out, error: None }
+        Sink {
+            name,
+            out,
+            error: None,
+        }
     }
 
     fn object(&mut self, event: &Event) {
@@ -148,14 +159,22 @@ impl Sink {
 
     /// A reader that went away is no failure: it has read what it wanted.
     fn into_error(self) -> Option<Failure> {
-        let error = self.error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
-        Some(Failure::machine(format_args!("{}: {}", self.name, reason(&error))))
+        let error = self
+            .error
+            .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
+        Some(Failure::machine(format_args!(
+            "{}: {}",
+            self.name,
+            reason(&error)
+        )))
     }
 }
 
 /// Lines for people.
 struct People {
     out: Box<dyn Write + Send>,
+    /// Before lines that could be a command's, too.
+    prefix: &'static str,
     paint: Paint,
     /// Flows whose block was already told with a finding.
     told: BTreeSet<FlowNumber>,
@@ -163,11 +182,16 @@ struct People {
 
 impl People {
     fn new(to: To) -> People {
-        let out: Box<dyn Write + Send> = match to {
-            To::Stdout => Box::new(io::stdout()),
-            To::Stderr => Box::new(io::stderr()),
+        let (out, prefix): (Box<dyn Write + Send>, _) = match to {
+            To::Stdout => (Box::new(io::stdout()), ""),
+            To::Stderr => (Box::new(io::stderr()), "untold: "),
         };
-        People { out, paint: Paint::new(to), told: BTreeSet::new() }
+        People {
+            out,
+            prefix,
+            paint: Paint::new(to),
+            told: BTreeSet::new(),
+        }
     }
 
     fn event(&mut self, event: &Event) {
@@ -180,14 +204,18 @@ impl People {
                 self.line(&finding_line(paint, found));
             }
             Event::Flow(flow) => {
-                if !self.told.remove(&flow.flow) && flow.verdict == Action::Block {
+                let told = self.told.remove(&flow.flow);
+                if flow.verdict == Action::Block && !told {
                     self.line(&blocked_flow_line(paint, flow));
                 }
             }
             Event::Name(name) if name.verdict == Action::Block => {
                 let verdict = paint.paint(Look::Red, format!("{:<8}", "blocked"));
                 let rule = paint.paint(Look::Dim, &name.rule);
-                self.line(&format!("{:>9.3}  {verdict}  name → {}  {rule}", name.time, name.name));
+                self.line(&format!(
+                    "{:>9.3}  {verdict}  name → {}  {rule}",
+                    name.time, name.name
+                ));
             }
             Event::Error(error) => {
                 let word = paint.paint(Look::Yellow, format!("{:<8}", "error"));
@@ -199,7 +227,7 @@ impl People {
 
     fn summary(&mut self, tally: &Tally) {
         for line in summary(self.paint, tally) {
-            self.line(&line);
+            self.line(&format!("{}{line}", self.prefix));
         }
     }
 
@@ -216,7 +244,11 @@ fn finding_line(paint: Paint, found: &FindingEvent) -> String {
     let what = format!("{:<24}", what(&found.finding));
     let chain = format!("{:<20}", chain(&found.finding));
     let place = format!("{:<17}", place(&found.finding));
-    let app = found.app.as_deref().map(|app| format!("{app} ")).unwrap_or_default();
+    let app = found
+        .app
+        .as_deref()
+        .map(|app| format!("{app} "))
+        .unwrap_or_default();
     let to = format!("{app}→ {}", destination(found.name.as_deref(), found.dst));
     let rule = paint.paint(Look::Dim, &found.rule);
     let columns = [&what, &chain, &place, &to].map(|text| text.chars().count() + GAP);
@@ -227,7 +259,10 @@ fn finding_line(paint: Paint, found: &FindingEvent) -> String {
     } else {
         let what = paint.paint(Look::Bold, what.trim_end());
         let (chain, place) = (chain.trim_end(), place.trim_end());
-        format!("{time}  {verdict}  {what} {to}\n{:INDENT$}{chain}; {place}; {rule}", "")
+        format!(
+            "{time}  {verdict}  {what} {to}\n{:INDENT$}{chain}; {place}; {rule}",
+            ""
+        )
     }
 }
 
@@ -264,12 +299,20 @@ pub fn what(finding: &Finding) -> String {
 
 /// Wrappers from the wire inward, and what was done to the value.
 pub fn chain(finding: &Finding) -> String {
-    let mut words: Vec<String> = finding.chain.iter().map(|&wrapper| wrapper_word(wrapper)).collect();
+    let mut words: Vec<String> = finding
+        .chain
+        .iter()
+        .map(|&wrapper| wrapper_word(wrapper))
+        .collect();
     match word(&finding.spelling) {
         plain if plain == "plain" => {}
         spelling => words.push(spelling),
     }
-    if words.is_empty() { "in clear".into() } else { words.join(", then ") }
+    if words.is_empty() {
+        "in clear".into()
+    } else {
+        words.join(", then ")
+    }
 }
 
 /// Part of the message, and how far into it.
@@ -305,7 +348,11 @@ fn summary(paint: Paint, tally: &Tally) -> Vec<String> {
         if passed > 0 {
             of.push(format!("{passed} passed"));
         }
-        parts.push(format!("{}: {}", count(tally.findings, "finding"), of.join(", ")));
+        parts.push(format!(
+            "{}: {}",
+            count(tally.findings, "finding"),
+            of.join(", ")
+        ));
     }
     if tally.names_blocked > 0 {
         parts.push(format!("{} blocked", count(tally.names_blocked, "name")));
@@ -319,15 +366,24 @@ fn summary(paint: Paint, tally: &Tally) -> Vec<String> {
         let reasons: Vec<String> = tally
             .opaque
             .iter()
-            .map(|(why, (flows, bytes))| format!("{why} {} in {}", size(*bytes), count(*flows, "flow")))
+            .map(|(why, (flows, bytes))| {
+                format!("{why} {} in {}", size(*bytes), count(*flows, "flow"))
+            })
             .collect();
-        let line = format!("could not be read: {} of {} sent", reasons.join(", "), size(tally.bytes_out));
+        let line = format!(
+            "could not be read: {} of {} sent",
+            reasons.join(", "),
+            size(tally.bytes_out)
+        );
         lines.push(paint.paint(Look::Dim, line).to_string());
     }
     if !tally.drops.is_empty() {
         let total: u64 = tally.drops.values().sum();
-        let reasons: Vec<String> =
-            tally.drops.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let reasons: Vec<String> = tally
+            .drops
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
         let line = format!("{} dropped: {}", count(total, "packet"), reasons.join(", "));
         lines.push(paint.paint(Look::Dim, line).to_string());
     }
@@ -351,7 +407,11 @@ fn word<T: Serialize>(value: &T) -> String {
 }
 
 fn count(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
 }
 
 fn size(bytes: u64) -> String {
@@ -454,13 +514,20 @@ mod tests {
         tally.count(&Event::Finding(found(Action::Block, false)));
         tally.count(&Event::Flow(flow(Action::Block, None, 0)));
         tally.count(&Event::Flow(flow(Action::Allow, Some(Opaque::Tls), 2048)));
-        tally.count(&Event::Drop(DropEvent { time: 0.0, reason: "checksum", count: 3 }));
+        tally.count(&Event::Drop(DropEvent {
+            time: 0.0,
+            reason: "checksum",
+            count: 3,
+        }));
         let lines = summary(Paint::plain(None), &tally);
-        assert_eq!(lines, [
-            "2 flows, 1 finding: 1 blocked",
-            "could not be read: tls 2.0 KiB in 1 flow of 2.0 KiB sent",
-            "3 packets dropped: checksum 3",
-        ]);
+        assert_eq!(
+            lines,
+            [
+                "2 flows, 1 finding: 1 blocked",
+                "could not be read: tls 2.0 KiB in 1 flow of 2.0 KiB sent",
+                "3 packets dropped: checksum 3",
+            ]
+        );
     }
 
     #[test]
@@ -476,13 +543,21 @@ mod tests {
             }
         }
         let out = Box::new(Shared(shared.clone()));
-        let mut people = People { out, paint: Paint::plain(None), told: BTreeSet::new() };
+        let mut people = People {
+            out,
+            prefix: "",
+            paint: Paint::plain(None),
+            told: BTreeSet::new(),
+        };
         people.event(&Event::Finding(found(Action::Block, false)));
         people.event(&Event::Flow(flow(Action::Block, None, 0)));
         people.event(&Event::Flow(flow(Action::Block, None, 0)));
         people.event(&Event::Flow(flow(Action::Allow, None, 0)));
         let text = String::from_utf8(shared.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(text.ends_with("blocked   tcp → [2001:db8::9]:443  rule.2\n"), "{text}");
+        assert!(
+            text.ends_with("blocked   tcp → [2001:db8::9]:443  rule.2\n"),
+            "{text}"
+        );
     }
 }

@@ -40,11 +40,8 @@ type Capture = pcap::Reader<File>;
 
 fn open(path: &Path) -> Result<Capture, Failure> {
     let name = path.display().to_string();
-    let refused = |error: &std::io::Error| Failure::Input(format!("{name}: {}", reason(error)));
-    let file = File::open(path).map_err(|error| refused(&error))?;
-    if file.metadata().is_ok_and(|about| about.is_dir()) {
-        return Err(Failure::Input(format!("{name}: is a directory")));
-    }
+    let file = crate::inspect::open(path)
+        .map_err(|error| Failure::Input(format!("{name}: {}", reason(&error))))?;
     pcap::Reader::new(name, file).map_err(|error| Failure::Input(error.to_string()))
 }
 
@@ -61,7 +58,11 @@ fn judge(
         match capture.packet() {
             Ok(Some(packet)) => {
                 let start: Duration = *first.get_or_insert(packet.time);
-                replay.packet(packet.ip, packet.time.saturating_sub(start), packet.time.as_secs());
+                replay.packet(
+                    packet.ip,
+                    packet.time.saturating_sub(start),
+                    packet.time.as_secs(),
+                );
             }
             Ok(None) => break Ok(()),
             Err(error) => break Err(Failure::Input(error.to_string())),

@@ -64,7 +64,12 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         (None, Some(device)) => Box::new(BindDevice(device.clone())),
         (None, None) => Box::new(Unprotected),
     };
-    let options = Options { config, rules, protect, events };
+    let options = Options {
+        config,
+        rules,
+        protect,
+        events,
+    };
     let handle = Handle::start(tun.into(), options).map_err(Failure::machine)?;
     stop.wait();
     let ended = handle.stop();
@@ -75,7 +80,10 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
 
 /// Runs a command behind a device of its own.
 fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
-    let layout = Layout { mtu: args.mtu, ..Layout::default() };
+    let layout = Layout {
+        mtu: args.mtu,
+        ..Layout::default()
+    };
     let [program, arguments @ ..] = &args.cmd[..] else {
         return Err(Failure::Input("nothing to run".into()));
     };
@@ -85,17 +93,29 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
     let mut command = Command::new(program);
     command.args(arguments);
     if args.output.json && args.output.events.is_none() {
-        let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::machine)?;
+        let stderr = io::stderr()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(Failure::machine)?;
         command.stdout(Stdio::from(stderr));
     }
     let foreground = Foreground::take();
-    let Confined { mut child, tun, lacks } =
-        netns::spawn(&mut command, &layout).map_err(|error| refused(program.to_string_lossy().as_ref(), error))?;
+    let Confined {
+        mut child,
+        tun,
+        lacks,
+    } = netns::spawn(&mut command, &layout)
+        .map_err(|error| refused(program.to_string_lossy().as_ref(), error))?;
     for lack in lacks {
         say(lack);
     }
     let (printer, events) = Printer::start(reporter, || {});
-    let options = Options { config, rules, protect: Box::new(Unprotected), events };
+    let options = Options {
+        config,
+        rules,
+        protect: Box::new(Unprotected),
+        events,
+    };
     let started = Handle::start(OwnedFd::from(tun), options);
     let handle = started.map_err(|error| {
         // Without a relay it would only wait; that it may have ended already is fine.
@@ -112,15 +132,28 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
 
 /// Engine settings of a device, with fresh randomness.
 pub fn config(mtu: usize, queue: usize, resolvers: Vec<SocketAddr>) -> Result<Config, Failure> {
-    let dns = netns::RESOLVERS.iter().filter_map(|text| text.parse::<IpAddr>().ok()).collect();
+    let dns = netns::RESOLVERS
+        .iter()
+        .filter_map(|text| text.parse::<IpAddr>().ok())
+        .collect();
     let seed = u64::from_ne_bytes(load::random()?);
-    Ok(Config { seed, mtu, queue, dns, resolvers, can_ask: false })
+    Ok(Config {
+        seed,
+        mtu,
+        queue,
+        dns,
+        resolvers,
+        can_ask: false,
+    })
 }
 
 /// A command's status as a shell tells it.
 pub fn code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(u8::MAX)
 }
 
 /// Resolvers asked on the command's behalf.
@@ -131,9 +164,15 @@ fn upstream(chosen: &[SocketAddr]) -> Vec<SocketAddr> {
     let text = fs::read_to_string(RESOLV_CONF).unwrap_or_default();
     let mut found = netns::resolvers(&text);
     // Our own address inside a tunnel would send its questions back to us.
-    found.retain(|resolver| !netns::RESOLVERS.iter().any(|ours| resolver.ip().to_string() == *ours));
+    found.retain(|resolver| {
+        !netns::RESOLVERS
+            .iter()
+            .any(|ours| resolver.ip().to_string() == *ours)
+    });
     if found.is_empty() {
-        say(format_args!("{RESOLV_CONF} names no resolver: names will not resolve (--resolver gives one)"));
+        say(format_args!(
+            "{RESOLV_CONF} names no resolver: names will not resolve (--resolver gives one)"
+        ));
     }
     found
 }
@@ -143,7 +182,9 @@ fn refused(program: &str, error: NetnsError) -> Failure {
         NetnsError::Command { source } if source.kind() == io::ErrorKind::NotFound => {
             Failure::Input(format!("{program}: no such command"))
         }
-        NetnsError::Command { source } => Failure::Input(format!("{program}: {}", load::reason(&source))),
+        NetnsError::Command { source } => {
+            Failure::Input(format!("{program}: {}", load::reason(&source)))
+        }
         other => Failure::machine(other),
     }
 }
@@ -177,12 +218,16 @@ impl Printer {
             engine_gone();
             reporter
         });
-        let printer = Printer { lost: lost.clone(), thread };
+        let printer = Printer {
+            lost: lost.clone(),
+            thread,
+        };
         let events = move |event| {
             if let Err(TrySendError::Full(event)) = sender.try_send(event) {
                 lost.events.fetch_add(1, Ordering::Relaxed);
                 let unapproved = matches!(&event, Event::Finding(found) if !found.approved);
-                lost.unapproved.fetch_add(u64::from(unapproved), Ordering::Relaxed);
+                lost.unapproved
+                    .fetch_add(u64::from(unapproved), Ordering::Relaxed);
             }
         };
         (printer, Box::new(events))
@@ -194,7 +239,8 @@ impl Printer {
         let mut reporter = joined.map_err(|_| Failure::machine("the printing thread panicked"))?;
         let lost = self.lost.events.load(Ordering::Relaxed);
         if lost > 0 {
-            let message = format!("{lost} events were not written: whoever reads them was too slow");
+            let message =
+                format!("{lost} events were not written: whoever reads them was too slow");
             reporter.event(&Event::Error(ErrorEvent { time: 0.0, message }));
         }
         let (mut tally, written) = reporter.close();

@@ -36,7 +36,11 @@ impl<'a> Sent<'a> {
             app: app.into_iter().map(Into::into).collect(),
             dst: to.address,
             proto,
-            names: to.name.iter().map(|name| (name.clone(), NameSource::Dns)).collect(),
+            names: to
+                .name
+                .iter()
+                .map(|name| (name.clone(), NameSource::Dns))
+                .collect(),
             wall: now.map_or(0, |since| since.as_secs()),
         };
         let mut verdict = rules.policy.connection(&facts);
@@ -171,7 +175,12 @@ impl<'a> Sent<'a> {
 
     /// The name closest to what the app asked for: its own claim, else what the person said.
     fn name(&self) -> Option<(Arc<str>, NameSource)> {
-        let claim = self.facts.names.iter().rev().find(|(_, from)| *from != NameSource::Dns);
+        let claim = self
+            .facts
+            .names
+            .iter()
+            .rev()
+            .find(|(_, from)| *from != NameSource::Dns);
         claim.or(self.facts.names.first()).cloned()
     }
 }

@@ -62,7 +62,13 @@ impl Collector {
         }
         let mut received = self.received.lock().expect("no thread panics with it");
         let open = received.open;
-        std::mem::replace(&mut *received, Received { open, ..Received::default() })
+        std::mem::replace(
+            &mut *received,
+            Received {
+                open,
+                ..Received::default()
+            },
+        )
     }
 }
 
@@ -73,9 +79,17 @@ fn serve(mut connection: TcpStream, shared: &Mutex<Received>) {
     let mut got = 0;
     let _ = connection.set_read_timeout(Some(PATIENCE));
     while let Ok(n @ 1..) = connection.read(&mut buffer) {
-        shared.lock().expect("no thread panics with it").bytes.extend_from_slice(&buffer[..n]);
+        shared
+            .lock()
+            .expect("no thread panics with it")
+            .bytes
+            .extend_from_slice(&buffer[..n]);
         got += n;
-        if got == whole && connection.write_all(registration::REPLY.as_bytes()).is_err() {
+        if got == whole
+            && connection
+                .write_all(registration::REPLY.as_bytes())
+                .is_err()
+        {
             return;
         }
     }
@@ -101,11 +115,21 @@ fn answer(question: &[u8]) -> Option<Vec<u8>> {
     let mut reply = Packet::new_reply(asked.id());
     reply.set_flags(PacketFlag::RECURSION_DESIRED | PacketFlag::RECURSION_AVAILABLE);
     let question = asked.questions.first()?;
-    let known = question.qname.to_string().eq_ignore_ascii_case(registration::HOST);
+    let known = question
+        .qname
+        .to_string()
+        .eq_ignore_ascii_case(registration::HOST);
     if known && matches!(question.qtype, QTYPE::TYPE(TYPE::A)) {
-        let SocketAddr::V4(address) = COLLECTOR else { return None };
+        let SocketAddr::V4(address) = COLLECTOR else {
+            return None;
+        };
         let data = rdata::RData::A(rdata::A::from(*address.ip()));
-        reply.answers.push(ResourceRecord::new(question.qname.clone(), CLASS::IN, 60, data));
+        reply.answers.push(ResourceRecord::new(
+            question.qname.clone(),
+            CLASS::IN,
+            60,
+            data,
+        ));
     }
     reply.questions.push(question.clone());
     reply.build_bytes_vec().ok()
@@ -123,7 +147,12 @@ mod tests {
     fn ask(name: &str, kind: TYPE) -> Vec<u8> {
         let mut packet = Packet::new_query(7);
         let name = Name::new_unchecked(name);
-        packet.questions.push(Question::new(name, QTYPE::TYPE(kind), QCLASS::CLASS(CLASS::IN), false));
+        packet.questions.push(Question::new(
+            name,
+            QTYPE::TYPE(kind),
+            QCLASS::CLASS(CLASS::IN),
+            false,
+        ));
         answer(&packet.build_bytes_vec().unwrap()).unwrap()
     }
 
@@ -136,7 +165,10 @@ mod tests {
         ] {
             let bytes = ask(name, kind);
             let reply = Packet::parse(&bytes).unwrap();
-            assert_eq!((reply.id(), reply.answers.len(), reply.questions.len()), (7, answers, 1));
+            assert_eq!(
+                (reply.id(), reply.answers.len(), reply.questions.len()),
+                (7, answers, 1)
+            );
         }
         assert_eq!(answer(b"no question"), None);
     }

@@ -30,8 +30,12 @@ fn body() -> String {
 
 /// The JSON without the blanks that make the file readable.
 fn json() -> String {
-    let lines = include_str!("registration.json").lines().map(str::trim_start);
-    lines.map(|line| line.replacen("\": \"", "\":\"", 1)).collect()
+    let lines = include_str!("registration.json")
+        .lines()
+        .map(str::trim_start);
+    lines
+        .map(|line| line.replacen("\": \"", "\":\"", 1))
+        .collect()
 }
 
 fn encoding(specification: &Specification) -> Encoding {

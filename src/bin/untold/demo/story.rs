@@ -27,24 +27,37 @@ pub struct Story {
 
 impl Story {
     pub fn new() -> Story {
-        Story { paint: Paint::new(To::Stdout), message: registration::message(), live: true }
+        Story {
+            paint: Paint::new(To::Stdout),
+            message: registration::message(),
+            live: true,
+        }
     }
 
     /// What this is about, and why it is not live where it is not.
     pub fn introduction(&mut self, missing: Option<&Failure>) {
         self.live = missing.is_none();
         self.line("");
-        let title = self.paint.paint(Look::Bold, "untold demo: the 2019 registration");
+        let title = self
+            .paint
+            .paint(Look::Bold, "untold demo: the 2019 registration");
         self.line(title);
         self.line("");
-        self.line("In 2019 phones of one model posted this to a server in China each time they were");
-        self.line("switched on: unencrypted, for months. Nobody who held one could see or stop it.");
+        self.line(
+            "In 2019 phones of one model posted this to a server in China each time they were",
+        );
+        self.line(
+            "switched on: unencrypted, for months. Nobody who held one could see or stop it.",
+        );
         match missing {
             None => {
                 self.line("Here it is again, with made-up values: a real TCP client in a network namespace");
                 self.line("whose only way out is a tun device that untold reads. It stays on this machine.");
                 self.line("");
-                let way = format!("client ── tun ── untold ──▶ {} ({COLLECTOR})", registration::HOST);
+                let way = format!(
+                    "client ── tun ── untold ──▶ {} ({COLLECTOR})",
+                    registration::HOST
+                );
                 self.line(format_args!("  {}", self.paint.paint(Look::Cyan, way)));
             }
             Some(failure) => {
@@ -74,8 +87,12 @@ impl Story {
         match half {
             Half::Unapproved => self.request(),
             Half::Approved => {
-                let rule = APPROVED.lines().skip_while(|line| !line.starts_with("[[rule]]"));
-                rule.for_each(|line| self.line(format_args!("   {}", self.paint.paint(Look::Cyan, line))));
+                let rule = APPROVED
+                    .lines()
+                    .skip_while(|line| !line.starts_with("[[rule]]"));
+                rule.for_each(|line| {
+                    self.line(format_args!("   {}", self.paint.paint(Look::Cyan, line)))
+                });
                 self.line("");
             }
         }
@@ -90,11 +107,17 @@ impl Story {
             Half::Unapproved => Action::Block,
             Half::Approved => Action::Allow,
         };
-        let judged = outcome.verdict.as_ref().is_some_and(|(action, _)| *action == wanted);
+        let judged = outcome
+            .verdict
+            .as_ref()
+            .is_some_and(|(action, _)| *action == wanted);
         match &outcome.verdict {
             Some((Action::Block, rule)) => self.fact(
                 "verdict",
-                format_args!("{}  by {rule}: no rule approves this", self.paint.paint(Look::Red, "blocked")),
+                format_args!(
+                    "{}  by {rule}: no rule approves this",
+                    self.paint.paint(Look::Red, "blocked")
+                ),
                 judged,
             ),
             Some((_, rule)) => self.fact(
@@ -114,13 +137,26 @@ impl Story {
     pub fn end(&self, expected: bool, took: Duration) {
         let how = if self.live { "live" } else { "from memory" };
         let (look, words) = match expected {
-            true => (Look::Green, "✔ Stopped where nobody approved it, untouched where somebody did"),
-            false => (Look::Red, "✘ That is not what should have happened: please report it"),
+            true => (
+                Look::Green,
+                "✔ Stopped where nobody approved it, untouched where somebody did",
+            ),
+            false => (
+                Look::Red,
+                "✘ That is not what should have happened: please report it",
+            ),
         };
         self.line("");
-        self.line(format_args!("{}  ({how}, {:.2} s)", self.paint.paint(look, words), took.as_secs_f64()));
+        self.line(format_args!(
+            "{}  ({how}, {:.2} s)",
+            self.paint.paint(look, words),
+            took.as_secs_f64()
+        ));
         if self.live {
-            self.line(self.paint.paint(Look::Dim, "  Now yours: untold run --identity me.toml -- curl http://example.com/"));
+            self.line(self.paint.paint(
+                Look::Dim,
+                "  Now yours: untold run --identity me.toml -- curl http://example.com/",
+            ));
         }
         self.line("");
     }
@@ -136,7 +172,10 @@ impl Story {
         let first = body.lines().next().unwrap_or_default();
         let lines = body.lines().count();
         self.line(format_args!("   {}", self.paint.paint(Look::Dim, first)));
-        let rest = format!("… {} more lines: base64, whatever the content type says", lines.saturating_sub(1));
+        let rest = format!(
+            "… {} more lines: base64, whatever the content type says",
+            lines.saturating_sub(1)
+        );
         self.line(format_args!("   {}", self.paint.paint(Look::Dim, rest)));
         self.line("");
     }
@@ -149,7 +188,10 @@ impl Story {
             let chain = print::chain(&found.finding);
             let place = print::place(&found.finding);
             let what = self.paint.paint(Look::Bold, format!("{what:<22}"));
-            self.line(format_args!("     {what}{chain:<20}  {}", self.paint.paint(Look::Dim, place)));
+            self.line(format_args!(
+                "     {what}{chain:<20}  {}",
+                self.paint.paint(Look::Dim, place)
+            ));
         }
         self.line("");
     }
@@ -161,7 +203,9 @@ impl Story {
             Half::Approved => outcome.received == self.message,
         };
         let label = if self.live { "server got" } else { "released" };
-        let count = self.paint.paint(Look::Bold, format!("{got} of {sent} bytes"));
+        let count = self
+            .paint
+            .paint(Look::Bold, format!("{got} of {sent} bytes"));
         let connections = match outcome.connections {
             Some(1) => " on 1 connection".into(),
             Some(n) => format!(" on {n} connections"),

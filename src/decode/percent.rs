@@ -1,0 +1,82 @@
+//! Percent-encoding (RFC 3986, 2.1) and, with `plus`, form encoding (a `+` is a blank).
+
+/// Appends what `encoded` decodes to; an escape that is none, or not whole yet, stands for itself.
+pub(super) fn decode(encoded: &[u8], plus: bool, out: &mut Vec<u8>) {
+    out.extend(Symbols { rest: encoded, plus }.map(|(byte, _)| byte));
+}
+
+/// The index in `encoded` of what decodes to output byte `index`.
+pub(super) fn locate(encoded: &[u8], plus: bool, index: usize) -> usize {
+    Symbols { rest: encoded, plus }
+        .take(index)
+        .fold(0, |at, (_, width)| at.saturating_add(width))
+}
+
+/// Whether there is anything to decode.
+pub(super) fn has_escape(encoded: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', encoded).any(|at| {
+        encoded.get(at..).is_some_and(|rest| escape(rest).is_some())
+    })
+}
+
+struct Symbols<'a> {
+    rest: &'a [u8],
+    plus: bool,
+}
+
+impl Iterator for Symbols<'_> {
+    type Item = (u8, usize);
+
+    fn next(&mut self) -> Option<(u8, usize)> {
+        let (&first, after) = self.rest.split_first()?;
+        let (byte, width) = match first {
+            b'%' => escape(self.rest).map_or((b'%', 1), |byte| (byte, 3)),
+            b'+' if self.plus => (b' ', 1),
+            byte => (byte, 1),
+        };
+        self.rest = if width == 1 { after } else { self.rest.get(width..)? };
+        Some((byte, width))
+    }
+}
+
+fn escape(rest: &[u8]) -> Option<u8> {
+    match rest {
+        [b'%', high, low, ..] => super::hex::byte(*high, *low),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_escapes_and_keeps_what_is_none() {
+        let cases: [(&str, bool, &str); 8] = [
+            ("ifa%3A38400000", false, "ifa:38400000"),
+            ("%34%39", false, "49"),
+            ("a%2", false, "a%2"),
+            ("a%", false, "a%"),
+            ("100%zz", false, "100%zz"),
+            ("a+b", false, "a+b"),
+            ("a+b%2Bc", true, "a b+c"),
+            ("%2540", false, "%40"),
+        ];
+        for (encoded, plus, expected) in cases {
+            let mut out = Vec::new();
+            decode(encoded.as_bytes(), plus, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected, "{encoded}");
+        }
+    }
+
+    #[test]
+    fn locates_each_decoded_byte() {
+        assert_eq!((0..4).map(|i| locate(b"a%40b+", true, i)).collect::<Vec<_>>(), [0, 1, 4, 5]);
+    }
+
+    #[test]
+    fn sees_only_whole_escapes() {
+        assert!(has_escape(b"50%%40"));
+        assert!(!has_escape(b"50% of 100%4"));
+    }
+}

@@ -1,0 +1,82 @@
+use super::{
+    Context, Gate, Notice, Step,
+    scanner::{Piece, Scanner, Tail, Wire},
+    stream::{State, Stream},
+    unit::Unit,
+};
+use crate::{
+    event::{Opaque, Place, Proto},
+    sniff::{self, Questions},
+};
+
+impl Stream {
+    /// A datagram, whole; `unreleased` of a datagram flow is always one datagram. State carries over between datagrams.
+    pub fn datagram(&mut self, payload: &[u8], cx: &mut Context<'_>) -> Step {
+        if !matches!(self.state, State::Open) {
+            return self.closed(0);
+        }
+        self.unit = Unit::default();
+        self.unit.grant(payload.len());
+        if self.is_quic(payload, cx) {
+            return Step { release: payload.len(), gate: Gate::Open, wake: None };
+        }
+        self.opaque = None;
+        if sniff::is_dns_port(cx.facts.dst.port()) && self.proto == Proto::Udp {
+            self.scan_query(payload, 0, cx);
+        } else {
+            self.scan_datagram(payload, cx);
+        }
+        if self.stops(cx) {
+            return self.closed(0);
+        }
+        Step { release: payload.len(), gate: Gate::Open, wake: None }
+    }
+
+    /// Searches a DNS message that begins at `start`: the names asked for, label by label and joined, and the rest.
+    pub(super) fn scan_query(&mut self, message: &[u8], start: u64, cx: &mut Context<'_>) {
+        let Some(questions) = Questions::parse(message) else {
+            return self.scan_part(Place::Datagram, message, Wire::Stretch(start), start, cx);
+        };
+        for name in &questions.names {
+            let first = start + name.start as u64;
+            let bytes = &message[name.clone()];
+            let dotted = Questions::dotted(bytes);
+            self.scan_part(Place::Name, &dotted, Wire::Stretch(first + 1), first, cx);
+            let (joined, origins) = Questions::joined(bytes);
+            let origins: Vec<(usize, u64)> =
+                origins.iter().enumerate().map(|(at, wire)| (at, first + *wire as u64)).collect();
+            self.scan_part(Place::Name, &joined, Wire::Stretches(&origins), first, cx);
+        }
+        let rest = &message[questions.end..];
+        self.scan_part(Place::Datagram, rest, Wire::Stretch(start + questions.end as u64), start, cx);
+    }
+
+    fn scan_datagram(&mut self, payload: &[u8], cx: &mut Context<'_>) {
+        self.scan_part(Place::Datagram, payload, Wire::Stretch(0), 0, cx);
+        let detector = &cx.rules.detector;
+        if !self.between.carried().is_empty() {
+            let near = payload.len().min(detector.context());
+            let tail = if near < payload.len() { Tail::Open } else { Tail::Closed };
+            let piece = Piece { text: &payload[..near], known: 0, tail, wire: Wire::Stretch(0) };
+            self.between.scan(&piece, detector, &mut self.unit);
+        }
+        self.between.absorb(payload, detector.context());
+    }
+
+    fn scan_part(&mut self, place: Place, text: &[u8], wire: Wire<'_>, start: u64, cx: &Context<'_>) {
+        let piece = Piece { text, known: 0, tail: Tail::Closed, wire };
+        Scanner::new(place, &[], start).scan(&piece, &cx.rules.detector, &mut self.unit);
+    }
+
+    fn is_quic(&mut self, payload: &[u8], cx: &mut Context<'_>) -> bool {
+        let known = self.opaque == Some(Opaque::Quic);
+        if self.proto == Proto::Udp && sniff::is_long_header(payload) {
+            if !known {
+                self.opaque = Some(Opaque::Quic);
+                cx.notices.push(Notice::Opaque(Opaque::Quic));
+            }
+            return true;
+        }
+        known && sniff::is_short_header(payload)
+    }
+}

@@ -1,0 +1,222 @@
+use super::unit::Unit;
+use crate::{
+    decode::{self, Text, Window},
+    detect::{Detector, Hit},
+    event::{Place, Spelling, Wrapper},
+};
+
+/// Searches one text that arrives in pieces, and says how much of its end must wait.
+///
+/// What was released is gone but for the last [`Detector::context`] bytes of it, which are carried here.
+pub(super) struct Scanner {
+    place: Place,
+    wrappers: &'static [Wrapper],
+    /// Where the place begins, in bytes from the start of the stream.
+    start: u64,
+    carry: Vec<u8>,
+    /// Whether the text began before what is carried.
+    cut: bool,
+    json: Option<bool>,
+}
+
+/// What of a text is there and not released.
+pub(super) struct Piece<'a> {
+    pub(super) text: &'a [u8],
+    /// Bytes of `text` that an earlier scan covered.
+    pub(super) known: usize,
+    pub(super) tail: Tail,
+    pub(super) wire: Wire<'a>,
+}
+
+/// What is known of the bytes after a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// The text goes on.
+    Open,
+    /// It may go on, but nothing came for a while: what could be a value is one.
+    Paused,
+    /// It is over.
+    Closed,
+}
+
+/// Where the bytes of a text stand on the wire, counted from the start of the stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wire<'a> {
+    /// In one stretch from here.
+    Stretch(u64),
+    /// In stretches: index in the text, and on the wire; the first one is at index 0.
+    Stretches(&'a [(usize, u64)]),
+}
+
+impl Scanner {
+    pub(super) fn new(place: Place, wrappers: &'static [Wrapper], start: u64) -> Self {
+        Self { place, wrappers, start, carry: Vec::new(), cut: false, json: None }
+    }
+
+    /// Searches what is new in `piece`; returns how many bytes at its end must wait for more.
+    pub(super) fn scan(&mut self, piece: &Piece<'_>, detector: &Detector, unit: &mut Unit) -> usize {
+        if detector.is_empty() || piece.text.is_empty() {
+            return 0;
+        }
+        self.note_json(piece.text);
+        let context = detector.context();
+        let known = piece.known.saturating_sub(RESETTLED);
+        if known >= context.max(HELD) {
+            let start = known - context;
+            return self.window(&piece.text[start..], context, true, start as isize, piece, detector, unit);
+        }
+        if self.carry.is_empty() && !self.cut {
+            return self.window(piece.text, known, false, 0, piece, detector, unit);
+        }
+        let across = decode::run_across(&self.carry, piece.text) + 1;
+        let near = piece.text.len().min(across.max(known + context));
+        let mut joined = std::mem::take(&mut self.carry);
+        let carried = joined.len();
+        joined.extend_from_slice(&piece.text[..near]);
+        let is_whole = near == piece.text.len();
+        let first = Piece { tail: if is_whole { piece.tail } else { Tail::Open }, ..*piece };
+        let from = if known == 0 { carried.saturating_sub(RESETTLED) } else { carried + known };
+        let hold = self.window(&joined, from, self.cut, -(carried as isize), &first, detector, unit);
+        joined.truncate(carried);
+        joined.shrink_to(4 * context);
+        self.carry = joined;
+        if is_whole {
+            return hold;
+        }
+        let known = near.saturating_sub(RESETTLED);
+        let start = known.saturating_sub(context);
+        self.window(&piece.text[start..], known - start, true, start as isize, piece, detector, unit)
+    }
+
+    /// Takes note of text that was released.
+    pub(super) fn absorb(&mut self, text: &[u8], context: usize) {
+        if self.json.is_none() {
+            self.note_json(text);
+        }
+        if text.len() >= context {
+            self.cut |= text.len() > context || !self.carry.is_empty();
+            self.carry.clear();
+            self.carry.extend_from_slice(&text[text.len() - context..]);
+            return;
+        }
+        let drop = (self.carry.len() + text.len()).saturating_sub(context);
+        self.cut |= drop > 0;
+        self.carry.drain(..drop);
+        self.carry.extend_from_slice(text);
+    }
+
+    /// The last bytes that were released.
+    pub(super) fn carried(&self) -> &[u8] {
+        &self.carry
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call, spelled three times above")]
+    fn window(
+        &self,
+        bytes: &[u8],
+        from: usize,
+        cut: bool,
+        first: isize,
+        piece: &Piece<'_>,
+        detector: &Detector,
+        unit: &mut Unit,
+    ) -> usize {
+        let window = Window {
+            bytes,
+            from,
+            cut,
+            open: piece.tail != Tail::Closed,
+            json: self.json == Some(true),
+            wrappers: self.wrappers,
+        };
+        let (found, budget) = unit.parts();
+        let mut hits: Vec<Hit> = Vec::new();
+        decode::walk(window, budget, &mut |text| {
+            hits.clear();
+            detector.search(text.bytes, text.from, &mut hits);
+            let mut hold = if text.open { detector.unfinished(text.bytes) } else { 0 };
+            for hit in &hits {
+                if text.cut && hit.start == 0 {
+                    continue;
+                }
+                let ending = within_digits(text, hit, detector);
+                if ending == Ending::Continues {
+                    continue;
+                }
+                if (hit.open || ending == Ending::Unknown) && text.open && piece.tail == Tail::Open {
+                    hold = hold.max(text.bytes.len() - hit.start);
+                    continue;
+                }
+                found.see(detector.describe(hit.needle), self.place, || {
+                    let at = first + text.origin(hit.start) as isize;
+                    (piece.wire.at(at).saturating_sub(self.start), text.chain(hit.start))
+                });
+            }
+            hold
+        })
+    }
+
+    fn note_json(&mut self, text: &[u8]) {
+        if self.json.is_some() {
+            return;
+        }
+        if self.cut {
+            self.json = Some(false);
+            return;
+        }
+        let mut start = self.carry.iter().chain(text).copied().filter(|byte| !byte.is_ascii_whitespace());
+        if let (Some(first), Some(second)) = (start.next(), start.next()) {
+            self.json = Some(decode::is_document(&[first, second]));
+        }
+    }
+}
+
+impl Wire<'_> {
+    /// Where the byte at `index` of the text is; a negative index is before what is unreleased.
+    fn at(self, index: isize) -> u64 {
+        let (start, wire) = match self {
+            Wire::Stretch(wire) => (0, wire),
+            Wire::Stretches(stretches) => {
+                let after = stretches.partition_point(|(start, _)| *start as isize <= index);
+                stretches.get(after.saturating_sub(1)).copied().unwrap_or_default()
+            }
+        };
+        wire.saturating_add_signed(index as i64 - start as i64)
+    }
+}
+
+/// Whether bytes that were written in hexadecimal digits are a value, or part of a longer number: two decimal digits a
+/// byte are nothing but their digits, and of other bytes up to three more digits make another number.
+fn within_digits(text: &Text<'_>, hit: &Hit, detector: &Detector) -> Ending {
+    let spelling = detector.describe(hit.needle).spelling;
+    if !matches!(spelling, Spelling::Bcd | Spelling::Raw | Spelling::Integer) {
+        return Ending::Ends;
+    }
+    let Some((before, after)) = text.digits_around(hit.start..hit.end) else {
+        return Ending::Ends;
+    };
+    let continues = |digits: &[u8]| match spelling {
+        Spelling::Bcd => digits.first().is_some_and(u8::is_ascii_digit),
+        _ => (1..FEW_DIGITS).contains(&digits.len()),
+    };
+    let more = if spelling == Spelling::Bcd { after.is_empty() } else { after.len() < FEW_DIGITS };
+    match (text.open && more, continues(&before) || continues(&after)) {
+        (true, _) if !continues(&before) => Ending::Unknown,
+        (_, true) => Ending::Continues,
+        (_, false) => Ending::Ends,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Ends,
+    Continues,
+    Unknown,
+}
+
+/// From this many adjoining digits on, bytes are part of a dump.
+const FEW_DIGITS: usize = 4;
+/// Bytes before what is new that are searched again: a hit whose right neighbour was missing ends in them.
+const RESETTLED: usize = 12;
+/// What is held of a stream can begin this far back: the longest spelling, encoded.
+const HELD: usize = 4096;

@@ -1,0 +1,72 @@
+use super::{dns, http1, tls};
+
+/// What a client's turn on a TCP connection is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// An HTTP/1.x request (RFC 9112).
+    Http1,
+    /// TLS records (RFC 8446, 5.1).
+    Tls,
+    /// DNS messages with a length in front (RFC 1035, 4.2.2).
+    Dns,
+    /// Anything else.
+    Raw,
+}
+
+/// How sure that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sniffed {
+    /// The bytes say so.
+    Is(Protocol),
+    /// The bytes so far could be the beginning of it, or else are raw.
+    Maybe(Protocol),
+}
+
+/// Recognises the first bytes of a turn towards `port`. At most 27 bytes are waited for.
+pub fn sniff(bytes: &[u8], port: u16) -> Sniffed {
+    if dns::is_dns_port(port)
+        && let Some(sniffed) = dns::sniff_framed(bytes)
+    {
+        return sniffed;
+    }
+    tls::sniff(bytes)
+        .or_else(|| http1::sniff(bytes))
+        .unwrap_or(Sniffed::Is(Protocol::Raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Protocol::*, Sniffed::*, *};
+
+    #[test]
+    fn recognises_turns_by_their_first_bytes() {
+        let table: &[(&[u8], u16, Sniffed)] = &[
+            (b"GET / HTTP/1.1\r\n", 80, Is(Http1)),
+            (b"POST http://a.example/ HTTP/1.1", 80, Is(Http1)),
+            (b"CONNECT a.example:443 HTTP/1.1", 8080, Is(Http1)),
+            (b"OPTIONS * HTTP/1.1", 80, Is(Http1)),
+            (b"M-SEARCH * HTTP/1.1", 80, Is(Http1)),
+            (b"", 80, Maybe(Http1)),
+            (b"PO", 80, Maybe(Http1)),
+            (b"POST ", 80, Maybe(Http1)),
+            (b"POST ht", 80, Maybe(Http1)),
+            (b"USER alice\r\n", 21, Is(Raw)),
+            (b"EHLO host.example\r\n", 25, Is(Raw)),
+            (b"{\"imei\":1}\n", 9999, Is(Raw)),
+            (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 80, Is(Raw)),
+            (b"\x16\x03\x01\x02\x00\x01", 443, Is(Tls)),
+            (b"\x17\x03\x03\x00\x20", 443, Is(Tls)),
+            (b"\x16\x03", 443, Maybe(Tls)),
+            (b"\x16\x03\x01\xff\xff\x01", 443, Is(Raw)),
+            (b"\x16\x03\x01\x00\x00\x01", 443, Is(Raw)),
+            (b"\x16\x02\x01\x02\x00\x01", 443, Is(Raw)),
+            (b"\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07", 53, Is(Dns)),
+            (b"\x00\x1d\x12\x34", 53, Maybe(Dns)),
+            (b"\x00\x1d\x12\x34\x81\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07", 53, Is(Raw)),
+            (b"\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07", 80, Is(Raw)),
+        ];
+        for (bytes, port, expected) in table {
+            assert_eq!(sniff(bytes, *port), *expected, "{:?}", bytes.escape_ascii().to_string());
+        }
+    }
+}
