@@ -30,6 +30,7 @@ pub struct Reporter {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub flows: u64,
+    pub flows_blocked: u64,
     pub findings: u64,
     pub blocked: u64,
     /// Findings that neither a rule with `sends` nor an answer approved.
@@ -108,6 +109,7 @@ impl Tally {
         match event {
             Event::Flow(flow) => {
                 self.flows += 1;
+                self.flows_blocked += u64::from(flow.verdict == Action::Block);
                 self.bytes_out += flow.bytes_out;
                 if let Some(why) = flow.opaque {
                     let (flows, bytes) = self.opaque.entry(word(&why)).or_default();
@@ -364,7 +366,10 @@ pub fn destination(name: Option<&str>, dst: SocketAddr) -> String {
 
 /// The lines at the end.
 fn summary(paint: Paint, tally: &Tally) -> Vec<String> {
-    let mut parts = vec![count(tally.flows, "flow")];
+    let mut parts = vec![match tally.flows_blocked {
+        0 => count(tally.flows, "flow"),
+        blocked => format!("{} ({blocked} blocked)", count(tally.flows, "flow")),
+    }];
     if tally.findings == 0 {
         parts.push("no identifier found".into());
     } else {
@@ -559,7 +564,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "2 flows, 1 finding: 1 blocked",
+                "2 flows (1 blocked), 1 finding: 1 blocked",
                 "could not be read: tls 2.0 KiB in 1 flow of 2.0 KiB sent",
                 "3 packets dropped: checksum 3",
             ]
