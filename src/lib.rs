@@ -1,5 +1,6 @@
 //! untold: an on-device privacy firewall.
 #![warn(missing_docs, unreachable_pub)]
+#![warn(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod error;
 pub mod event;
@@ -9,6 +10,7 @@ pub mod detect;
 pub mod engine;
 pub mod flow;
 pub mod inspect;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell")]
 pub mod io;
 pub mod policy;
 pub mod sniff;

@@ -12,6 +12,7 @@ pub mod capture;
 mod control;
 mod datagram;
 mod dns;
+mod lookups;
 mod names;
 mod out;
 mod record;
