@@ -18,6 +18,7 @@ mod out;
 mod record;
 mod slots;
 mod tcp;
+mod time_waits;
 mod watch;
 
 use std::{
@@ -43,7 +44,8 @@ use out::Spare;
 pub(crate) use record::Record;
 use slots::Refs;
 pub use slots::Slot;
-use tcp::{TcpFlow, TimeWaits};
+use tcp::TcpFlow;
+use time_waits::TimeWaits;
 
 /// The two clocks, given by the shell.
 #[derive(Clone, Copy, Debug, Default)]
