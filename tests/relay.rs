@@ -739,6 +739,38 @@ fn r18_replies_that_do_not_match_are_dropped() {
 }
 
 #[test]
+fn a_resolver_that_cannot_be_reached_is_told_at_once() {
+    let ways: [fn(&mut Phone, SocketId); 3] = [
+        |phone, socket| phone.socket(socket, SocketEvent::Failed(ErrorKind::NetworkUnreachable)),
+        |phone, socket| {
+            phone.socket(
+                socket,
+                SocketEvent::Unreachable(ErrorKind::ConnectionRefused),
+            )
+        },
+        |phone, socket| {
+            phone
+                .engine
+                .datagram_lost(socket, ErrorKind::NetworkUnreachable);
+            phone.drain();
+        },
+    ];
+    for fails in ways {
+        let mut phone = Phone::new("");
+        phone.udp(APP, RESOLVER, &query(0x1234, "good.example"));
+        let (socket, ..) = phone.sent.pop().unwrap();
+        fails(&mut phone, socket);
+        let packet = phone.packets.pop().expect("nobody was told");
+        let reply = simple_dns::Packet::parse(&packet[28..]).unwrap();
+        assert_eq!(
+            (reply.id(), packet[31] & 15, reply.questions.len()),
+            (0x1234, 2, 1),
+            "SERVFAIL"
+        );
+    }
+}
+
+#[test]
 fn a_blocked_name_does_not_exist() {
     for (setting, code, answers) in [("nxdomain", 3, 0), ("zero", 0, 1)] {
         let policy = format!(
