@@ -1,6 +1,8 @@
 //! The only place with descriptors, clocks and threads. [`Handle`] is what shells hold.
 
 #[cfg(feature = "cli")]
+pub mod descriptors;
+#[cfg(feature = "cli")]
 mod netlink;
 #[cfg(feature = "cli")]
 pub mod netns;

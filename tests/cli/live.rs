@@ -219,6 +219,20 @@ fn a_user_needs_no_root_where_the_node_is_open_to_all() {
                     .starts_with("12345\nnameserver 198.18.0.1\ndefault dev untold0"),
                 "{ran:?}"
             );
+            let demo = Command::new("setpriv")
+                .args([
+                    "--reuid=12345",
+                    "--regid=12345",
+                    "--clear-groups",
+                    "/mnt/untold",
+                    "demo",
+                ])
+                .output();
+            let demo = Ran::from(demo.unwrap());
+            assert!(
+                demo.status == 0 && demo.stdout.contains("(live, "),
+                "{demo:?}"
+            );
             node("0600");
             let ran = as_user("true");
             assert!(

@@ -8,7 +8,9 @@ use std::{
 };
 
 use serde::Serialize;
-use untold::event::{Action, Event, Finding, FindingEvent, FlowEvent, FlowNumber, Place, Wrapper};
+use untold::event::{
+    Action, Event, Finding, FindingEvent, FlowEvent, FlowNumber, Place, Spelling, Wrapper,
+};
 
 use crate::{
     args::Output,
@@ -237,33 +239,53 @@ impl People {
     }
 }
 
-/// One finding in words; two lines where the terminal is too narrow for one.
+/// One finding in words; further lines where the terminal is too narrow for one.
 fn finding_line(paint: Paint, found: &FindingEvent) -> String {
-    let time = paint.paint(Look::Dim, format!("{:>9.3}", found.time));
-    let verdict = verdict(paint, found);
-    let what = format!("{:<24}", what(&found.finding));
-    let chain = format!("{:<20}", chain(&found.finding));
-    let place = format!("{:<17}", place(&found.finding));
     let app = found
         .app
         .as_deref()
         .map(|app| format!("{app} "))
         .unwrap_or_default();
-    let to = format!("{app}→ {}", destination(found.name.as_deref(), found.dst));
-    let rule = paint.paint(Look::Dim, &found.rule);
-    let columns = [&what, &chain, &place, &to].map(|text| text.chars().count() + GAP);
-    let wide = INDENT + columns.iter().sum::<usize>() + found.rule.chars().count();
-    if paint.width.is_none_or(|width| width >= wide) {
-        let what = paint.paint(Look::Bold, what);
-        format!("{time}  {verdict}  {what}  {chain}  {place}  {to}  {rule}")
+    let columns = [
+        (Look::Bold, format!("{:<24}", what(&found.finding))),
+        (Look::Plain, format!("{:<20}", chain(&found.finding))),
+        (Look::Plain, format!("{:<17}", place(&found.finding))),
+        (
+            Look::Plain,
+            format!("{app}→ {}", destination(found.name.as_deref(), found.dst)),
+        ),
+        (Look::Dim, found.rule.to_string()),
+    ];
+    let fits = |columns: &[(Look, String)]| {
+        let wide: usize = columns
+            .iter()
+            .map(|(_, text)| GAP + text.chars().count())
+            .sum();
+        paint.width.is_none_or(|width| INDENT + wide <= width)
+    };
+    let mut line = format!(
+        "{}  {}",
+        paint.paint(Look::Dim, format!("{:>9.3}", found.time)),
+        verdict(paint, found)
+    );
+    let aligned = fits(&columns);
+    let indent = if paint.width.is_some_and(|width| width < NARROW) {
+        9
     } else {
-        let what = paint.paint(Look::Bold, what.trim_end());
-        let (chain, place) = (chain.trim_end(), place.trim_end());
-        format!(
-            "{time}  {verdict}  {what} {to}\n{:INDENT$}{chain}; {place}; {rule}",
-            ""
-        )
+        INDENT
+    };
+    let mut at = INDENT;
+    for (look, text) in &columns {
+        let text = if aligned { text } else { text.trim_end() };
+        let wide = GAP + text.chars().count();
+        if !aligned && at > indent && paint.width.is_some_and(|width| at + wide > width) {
+            line.push_str(&format!("\n{:indent$}", ""));
+            at = indent;
+        }
+        line.push_str(&format!("{:GAP$}{}", "", paint.paint(*look, text)));
+        at += wide;
     }
+    line
 }
 
 fn blocked_flow_line(paint: Paint, flow: &FlowEvent) -> String {
@@ -304,9 +326,11 @@ pub fn chain(finding: &Finding) -> String {
         .iter()
         .map(|&wrapper| wrapper_word(wrapper))
         .collect();
-    match word(&finding.spelling) {
-        plain if plain == "plain" => {}
-        spelling => words.push(spelling),
+    match finding.spelling {
+        Spelling::Plain => {}
+        Spelling::Separators => words.push("other separators".into()),
+        Spelling::Case => words.push("other case".into()),
+        other => words.push(word(&other)),
     }
     if words.is_empty() {
         "in clear".into()
@@ -326,9 +350,13 @@ pub fn place(finding: &Finding) -> String {
 
 /// A destination by the name it went by, and its address.
 pub fn destination(name: Option<&str>, dst: SocketAddr) -> String {
+    let port = match dst.port() {
+        0 => String::new(),
+        port => format!(":{port}"),
+    };
     match name {
-        Some(name) if dst.ip().is_unspecified() => format!("{name}:{}", dst.port()),
-        Some(name) => format!("{name}:{} ({})", dst.port(), dst.ip()),
+        Some(name) if dst.ip().is_unspecified() => format!("{name}{port}"),
+        Some(name) => format!("{name}{port} ({})", dst.ip()),
         None if dst.ip().is_unspecified() => "unknown".into(),
         None => dst.to_string(),
     }
@@ -425,11 +453,13 @@ fn size(bytes: u64) -> String {
 /// Columns between two fields.
 const GAP: usize = 2;
 /// Columns of time and verdict.
-const INDENT: usize = 9 + GAP + 8 + GAP;
+const INDENT: usize = 9 + GAP + 8;
+/// Columns below which further lines begin under the time.
+const NARROW: usize = 72;
 
 #[cfg(test)]
 mod tests {
-    use untold::event::{Confidence, DropEvent, Kind, Opaque, Proto, Spelling};
+    use untold::event::{Confidence, DropEvent, Kind, Opaque, Proto};
 
     use super::*;
 
@@ -489,12 +519,18 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_gets_two_lines_that_fit() {
-        let text = finding_line(Paint::plain(Some(80)), &found(Action::Allow, false));
-        assert_eq!(text.lines().count(), 2);
-        assert!(text.contains("passed"), "{text}");
-        for line in text.lines() {
-            assert!(line.chars().count() <= 85, "{line}");
+    fn a_narrow_terminal_gets_lines_that_fit() {
+        for (width, lines) in [(200, 1), (80, 2), (50, 4)] {
+            let text = finding_line(Paint::plain(Some(width)), &found(Action::Allow, false));
+            assert_eq!(text.lines().count(), lines, "{text}");
+            let flat: Vec<&str> = text.split_whitespace().collect();
+            let whole = "1.204 passed imei …7518 base64, then JSON body, byte 214 → collector.example:80 \
+                         (203.0.113.9) default.leak";
+            assert_eq!(flat.join(" "), whole);
+            assert!(
+                text.lines().all(|line| line.chars().count() <= width),
+                "{text}"
+            );
         }
     }
 

@@ -5,13 +5,13 @@ use std::{
     io::{self, Write},
     net::{IpAddr, SocketAddr},
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd},
         unix::process::ExitStatusExt,
     },
     process::{Command, ExitStatus, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -23,7 +23,7 @@ use untold::{
     event::{ErrorEvent, Event},
     inspect::Rules,
     io::{
-        Handle, Options, Protect,
+        Handle, Options, Protect, descriptors,
         netns::{self, Confined, Layout, NetnsError},
         signal::{Foreground, Stop},
         tun::{self, Tun},
@@ -70,7 +70,7 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         protect,
         events,
     };
-    let handle = Handle::start(tun.into(), options).map_err(Failure::machine)?;
+    let handle = start(tun, options).map_err(Failure::machine)?;
     stop.wait();
     let ended = handle.stop();
     let tally = printer.finish()?;
@@ -109,25 +109,37 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
     for lack in lacks {
         say(lack);
     }
-    let (printer, events) = Printer::start(reporter, || {});
+    let stopping = Arc::new(AtomicBool::new(false));
+    let wanted = stopping.clone();
+    let (printer, events) = Printer::start(reporter, move || {
+        if !wanted.load(Ordering::SeqCst) {
+            say("the relay has ended: the command has no network any more");
+        }
+    });
     let options = Options {
         config,
         rules,
         protect: Box::new(Unprotected),
         events,
     };
-    let started = Handle::start(OwnedFd::from(tun), options);
-    let handle = started.map_err(|error| {
+    let handle = start(tun, options).map_err(|error| {
         // Without a relay it would only wait; that it may have ended already is fine.
         let _ = child.kill();
         let _ = child.wait();
         Failure::machine(error)
     })?;
     let status = foreground.wait(&mut child).map_err(Failure::machine)?;
+    stopping.store(true, Ordering::SeqCst);
     let ended = handle.stop();
     let tally = printer.finish()?;
     ended.map_err(Failure::machine)?;
     Ok(tally.status(code(status)))
+}
+
+/// Starts an engine with as many descriptors as the process may have; fewer flows fit where that is refused.
+fn start(tun: Tun, options: Options) -> io::Result<Handle> {
+    let _ = descriptors::raise_limit();
+    Handle::start(tun.into(), options)
 }
 
 /// Engine settings of a device, with fresh randomness.

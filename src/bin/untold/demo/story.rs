@@ -238,5 +238,5 @@ fn hash(bytes: &[u8]) -> String {
     format!("{}…{}", &whole[..32], &whole[56..])
 }
 
-/// Columns, for a terminal of 80 at least.
-const WIDTH: usize = 82;
+/// Columns of a usual terminal.
+const WIDTH: usize = 80;
