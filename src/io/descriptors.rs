@@ -3,7 +3,7 @@
 use std::io;
 
 /// Raises the soft limit to the hard one: each relayed flow has a socket. Commands started before keep theirs.
-pub fn raise_limit() -> io::Result<u64> {
+pub fn raise_limit() -> io::Result<libc::rlim_t> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -16,7 +16,7 @@ pub fn raise_limit() -> io::Result<u64> {
     // SAFETY: as above.
     match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
         -1 => Err(io::Error::last_os_error()),
-        _ => Ok(limit.rlim_cur as u64),
+        _ => Ok(limit.rlim_cur),
     }
 }
 
@@ -36,6 +36,6 @@ mod tests {
             unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) },
             0
         );
-        assert_eq!((limit.rlim_cur, limit.rlim_max), (raised as _, raised as _));
+        assert_eq!((limit.rlim_cur, limit.rlim_max), (raised, raised));
     }
 }

@@ -103,7 +103,7 @@ pub fn untold(args: &[&str]) -> Ran {
 
 /// Runs the binary with `input` on its stdin.
 pub fn untold_with(args: &[&str], input: &[u8]) -> Ran {
-    let mut child = Command::new(UNTOLD)
+    let mut child = command()
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -113,6 +113,13 @@ pub fn untold_with(args: &[&str], input: &[u8]) -> Ran {
     // A child that refuses its arguments does not read.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap().into()
+}
+
+/// The binary, as if nobody had called sudo.
+pub fn command() -> Command {
+    let mut command = Command::new(UNTOLD);
+    command.env_remove("SUDO_UID").env_remove("SUDO_GID");
+    command
 }
 
 /// Runs `body` in a process of its own, in network and mount namespaces of its own with loopback up.

@@ -12,7 +12,9 @@ use std::{
 
 use crate::{
     capture,
-    harness::{Folder, IDENTITY, IMEI, Ran, UNTOLD, assert_tells_nothing, isolated, untold},
+    harness::{
+        Folder, IDENTITY, IMEI, Ran, UNTOLD, assert_tells_nothing, command, isolated, untold,
+    },
 };
 
 /// A server outside the tun: gives each connection's bytes once it has ended.
@@ -50,7 +52,7 @@ fn client() {
 
 /// Runs [`client`] under `untold run` with `options`.
 fn client_to(port: u16, options: &[&str]) -> Ran {
-    let output = Command::new(UNTOLD)
+    let output = command()
         .arg("run")
         .args(options)
         .arg("--")
@@ -149,7 +151,7 @@ fn the_command_sees_a_network_of_its_own_and_its_own_resolver() {
 #[test]
 fn the_command_runs_as_whoever_called_sudo() {
     isolated("live::the_command_runs_as_whoever_called_sudo", || {
-        let output = Command::new(UNTOLD)
+        let output = command()
             .args([
                 "run",
                 "--",
@@ -341,7 +343,7 @@ fn signals_reach_the_command_first() {
             ("INT", true, "echo ready; exec sleep 60", 128 + 2),
         ] {
             use std::os::unix::process::CommandExt;
-            let mut child = Command::new(UNTOLD)
+            let mut child = command()
                 .args(["run", "--", "sh", "-c", script])
                 .process_group(0)
                 .stdout(Stdio::piped())
@@ -384,7 +386,7 @@ fn an_attached_device_is_relayed_until_the_signal() {
                     .success()
             );
             for signal in ["INT", "TERM"] {
-                let child = Command::new(UNTOLD)
+                let child = command()
                     .args(["run", "--tun", "t0", "--mark", "0x75", "--json"])
                     .stdout(Stdio::piped())
                     .stderr(Stdio::piped())

@@ -249,7 +249,7 @@ fn people_get_one_line_a_finding_and_a_summary() {
     );
     assert!(lines[0].contains("base64, then JSON") && lines[0].contains("collector.example:80"));
     assert_eq!(lines[0].find('→'), lines[1].find('→'), "{}", ran.stdout);
-    assert_eq!(lines[2], "1 flow, 2 findings: 2 blocked");
+    assert_eq!(lines[2], "1 flow (1 blocked), 2 findings: 2 blocked");
     assert!(!ran.stdout.contains('\x1b'), "no colour without a terminal");
     ran.assert_tells_nothing();
 }
@@ -319,4 +319,45 @@ fn megabytes_of_one_side_are_read_within_the_hold() {
     sent[total - 40..total - 25].copy_from_slice(IMEI.as_bytes());
     let ran = untold_with(&["inspect", "--identity", &identity, "--json"], &sent);
     assert_eq!((ran.status, ran.findings().len()), (1, 1), "{}", ran.stdout);
+}
+
+#[test]
+fn a_rule_on_an_app_counts_for_the_app_that_was_named() {
+    let folder = Folder::new();
+    let policy = folder.file(
+        "p.toml",
+        "[[rule]]\napp = \"com.example.spy\"\naction = \"block\"\n",
+    );
+    let sent = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    let capture = folder.file("c.pcap", capture::pcap(&capture::connection(sent, 99)));
+    for (app, verdict) in [("com.example.spy", "block"), ("com.example.other", "allow")] {
+        for args in [["replay", &capture], ["inspect", &capture]] {
+            let ran = untold(&[
+                args[0], "--policy", &policy, "--app", app, "--json", args[1],
+            ]);
+            let events = ran.events();
+            let flow = events
+                .iter()
+                .find(|event| event["event"] == "flow")
+                .unwrap();
+            assert_eq!(
+                (&flow["verdict"], &flow["app"]),
+                (&verdict.into(), &app.into()),
+                "{args:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn hashes_compare_between_runs_only_with_a_key() {
+    let folder = Folder::new();
+    let identity = folder.file("i.toml", IDENTITY);
+    let hash = |key: Option<&str>| {
+        let mut args = vec!["inspect", "--identity", &identity, "--json"];
+        args.extend(key.into_iter().flat_map(|key| ["--hash-key", key]));
+        untold_with(&args, IMEI.as_bytes()).findings()[0]["hash"].clone()
+    };
+    assert_eq!(hash(Some(KEY)), hash(Some(KEY)));
+    assert_ne!(hash(None), hash(None));
 }

@@ -14,7 +14,7 @@ use crate::{
     failure::{Failure, say},
     load::{self, reason},
     paint::To,
-    print::Reporter,
+    report::Reporter,
     sent::Sent,
 };
 

@@ -1,179 +1,24 @@
-//! Events → lines: JSON for programs, words for people.
+//! Events in words, for people.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, BufWriter, Write},
+    collections::BTreeSet,
+    io::{self, Write},
     net::SocketAddr,
 };
 
 use serde::Serialize;
 use untold::event::{
-    Action, Event, Finding, FindingEvent, FlowEvent, FlowNumber, Place, Spelling, Wrapper,
+    Action, Confidence, Event, Finding, FindingEvent, FlowEvent, FlowNumber, Place, Spelling,
+    Wrapper,
 };
 
 use crate::{
-    args::Output,
-    failure::Failure,
-    load::reason,
     paint::{Look, Paint, To},
+    tally::{Tally, summary},
 };
 
-/// Takes every event of a run, writes it out and keeps count.
-pub struct Reporter {
-    json: Option<Sink>,
-    people: Option<People>,
-    tally: Tally,
-}
-
-/// What a run came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub flows: u64,
-    pub findings: u64,
-    pub blocked: u64,
-    /// Findings that neither a rule with `sends` nor an answer approved.
-    pub unapproved: u64,
-    pub names_blocked: u64,
-    /// Payload bytes that left, and how many of them in flows that could not be read, by reason.
-    pub bytes_out: u64,
-    pub opaque: BTreeMap<String, (u64, u64)>,
-    pub drops: BTreeMap<&'static str, u64>,
-}
-
-impl Reporter {
-    /// Opens what `output` names; lines for people go `to`, unless JSON takes stdout.
-    pub fn new(output: &Output, to: To) -> Result<Reporter, Failure> {
-        let json = match &output.events {
-            Some(path) => {
-                let name = path.display().to_string();
-                let file = File::create(path)
-                    .map_err(|error| Failure::Input(format!("{name}: {}", reason(&error))))?;
-                Some(Sink::new(name, Box::new(BufWriter::new(file))))
-            }
-            None if output.json => Some(Sink::new(
-                "stdout".into(),
-                Box::new(BufWriter::new(io::stdout())),
-            )),
-            None => None,
-        };
-        let people = (!output.json).then(|| People::new(to));
-        Ok(Reporter {
-            json,
-            people,
-            tally: Tally::default(),
-        })
-    }
-
-    /// Writes one event out.
-    pub fn event(&mut self, event: &Event) {
-        self.tally.count(event);
-        if let Some(json) = &mut self.json {
-            json.object(event);
-        }
-        if let Some(people) = &mut self.people {
-            people.event(event);
-        }
-    }
-
-    /// Makes what was written so far visible.
-    pub fn flush(&mut self) {
-        if let Some(json) = &mut self.json {
-            json.flush();
-        }
-    }
-
-    /// Writes the summary and gives the count, or the first write that failed.
-    pub fn close(mut self) -> (Tally, Result<(), Failure>) {
-        self.flush();
-        if let Some(people) = &mut self.people {
-            people.summary(&self.tally);
-        }
-        let written = match self.json.and_then(Sink::into_error) {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        };
-        (self.tally, written)
-    }
-}
-
-impl Tally {
-    /// 1 where an identifier went, or tried to go, where nobody approved it; else `otherwise`.
-    pub fn status(&self, otherwise: u8) -> u8 {
-        if self.unapproved > 0 { 1 } else { otherwise }
-    }
-
-    /// Takes in one event.
-    pub fn count(&mut self, event: &Event) {
-        match event {
-            Event::Flow(flow) => {
-                self.flows += 1;
-                self.bytes_out += flow.bytes_out;
-                if let Some(why) = flow.opaque {
-                    let (flows, bytes) = self.opaque.entry(word(&why)).or_default();
-                    *flows += 1;
-                    *bytes += flow.bytes_out;
-                }
-            }
-            Event::Finding(found) => {
-                self.findings += 1;
-                self.unapproved += u64::from(!found.approved);
-                self.blocked += u64::from(found.verdict == Action::Block);
-            }
-            Event::Name(name) => self.names_blocked += u64::from(name.verdict == Action::Block),
-            Event::Drop(dropped) => *self.drops.entry(dropped.reason).or_default() += dropped.count,
-            _ => {}
-        }
-    }
-}
-
-/// Where JSON goes: one object a line, until a write fails.
-struct Sink {
-    name: String,
-    out: Box<dyn Write + Send>,
-    error: Option<io::Error>,
-}
-
-impl Sink {
-    fn new(name: String, out: Box<dyn Write + Send>) -> Sink {
-        Sink {
-            name,
-            out,
-            error: None,
-        }
-    }
-
-    fn object(&mut self, event: &Event) {
-        let mut line = serde_json::to_vec(event).expect("events are plain values");
-        line.push(b'\n');
-        self.attempt(|out| out.write_all(&line));
-    }
-
-    fn flush(&mut self) {
-        self.attempt(|out| out.flush());
-    }
-
-    fn attempt(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-        if self.error.is_none() {
-            self.error = write(&mut self.out).err();
-        }
-    }
-
-    /// A reader that went away is no failure: it has read what it wanted.
-    fn into_error(self) -> Option<Failure> {
-        let error = self
-            .error
-            .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
-        Some(Failure::machine(format_args!(
-            "{}: {}",
-            self.name,
-            reason(&error)
-        )))
-    }
-}
-
 /// Lines for people.
-struct People {
+pub struct People {
     out: Box<dyn Write + Send>,
     /// Before lines that could be a command's, too.
     prefix: &'static str,
@@ -183,7 +28,8 @@ struct People {
 }
 
 impl People {
-    fn new(to: To) -> People {
+    /// Lines on one of the standard streams.
+    pub fn new(to: To) -> People {
         let (out, prefix): (Box<dyn Write + Send>, _) = match to {
             To::Stdout => (Box::new(io::stdout()), ""),
             To::Stderr => (Box::new(io::stderr()), "untold: "),
@@ -196,7 +42,8 @@ impl People {
         }
     }
 
-    fn event(&mut self, event: &Event) {
+    /// Tells what a person should know of an event.
+    pub fn event(&mut self, event: &Event) {
         let paint = self.paint;
         match event {
             Event::Finding(found) => {
@@ -227,7 +74,8 @@ impl People {
         }
     }
 
-    fn summary(&mut self, tally: &Tally) {
+    /// Tells what it came to.
+    pub fn summary(&mut self, tally: &Tally) {
         for line in summary(self.paint, tally) {
             self.line(&format!("{}{line}", self.prefix));
         }
@@ -310,8 +158,8 @@ fn verdict(paint: Paint, found: &FindingEvent) -> String {
 /// Kind and last four characters.
 pub fn what(finding: &Finding) -> String {
     let kind = match finding.confidence {
-        untold::event::Confidence::Exact => finding.kind.to_string(),
-        untold::event::Confidence::Shape => format!("{}?", finding.kind),
+        Confidence::Exact => finding.kind.to_string(),
+        Confidence::Shape => format!("{}?", finding.kind),
     };
     match &finding.last4 {
         Some(last4) => format!("{kind:<14} …{last4}"),
@@ -362,62 +210,6 @@ pub fn destination(name: Option<&str>, dst: SocketAddr) -> String {
     }
 }
 
-/// The lines at the end.
-fn summary(paint: Paint, tally: &Tally) -> Vec<String> {
-    let mut parts = vec![count(tally.flows, "flow")];
-    if tally.findings == 0 {
-        parts.push("no identifier found".into());
-    } else {
-        let passed = tally.findings - tally.blocked;
-        let mut of = Vec::new();
-        if tally.blocked > 0 {
-            of.push(format!("{} blocked", tally.blocked));
-        }
-        if passed > 0 {
-            of.push(format!("{passed} passed"));
-        }
-        parts.push(format!(
-            "{}: {}",
-            count(tally.findings, "finding"),
-            of.join(", ")
-        ));
-    }
-    if tally.names_blocked > 0 {
-        parts.push(format!("{} blocked", count(tally.names_blocked, "name")));
-    }
-    let look = match tally.unapproved {
-        0 => Look::Green,
-        _ => Look::Red,
-    };
-    let mut lines = vec![paint.paint(look, parts.join(", ")).to_string()];
-    if !tally.opaque.is_empty() {
-        let reasons: Vec<String> = tally
-            .opaque
-            .iter()
-            .map(|(why, (flows, bytes))| {
-                format!("{why} {} in {}", size(*bytes), count(*flows, "flow"))
-            })
-            .collect();
-        let line = format!(
-            "could not be read: {} of {} sent",
-            reasons.join(", "),
-            size(tally.bytes_out)
-        );
-        lines.push(paint.paint(Look::Dim, line).to_string());
-    }
-    if !tally.drops.is_empty() {
-        let total: u64 = tally.drops.values().sum();
-        let reasons: Vec<String> = tally
-            .drops
-            .iter()
-            .map(|(reason, count)| format!("{reason} {count}"))
-            .collect();
-        let line = format!("{} dropped: {}", count(total, "packet"), reasons.join(", "));
-        lines.push(paint.paint(Look::Dim, line).to_string());
-    }
-    lines
-}
-
 fn wrapper_word(wrapper: Wrapper) -> String {
     match wrapper {
         Wrapper::Json => "JSON".into(),
@@ -427,26 +219,10 @@ fn wrapper_word(wrapper: Wrapper) -> String {
 }
 
 /// The word of the event schema for a value.
-fn word<T: Serialize>(value: &T) -> String {
+pub fn word<T: Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word.replace('_', " "),
         _ => String::new(),
-    }
-}
-
-fn count(n: u64, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
-    }
-}
-
-fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
-        None => format!("{bytes} B"),
     }
 }
 
@@ -458,12 +234,12 @@ const INDENT: usize = 9 + GAP + 8;
 const NARROW: usize = 72;
 
 #[cfg(test)]
-mod tests {
-    use untold::event::{Confidence, DropEvent, Kind, Opaque, Proto};
+pub mod tests {
+    use untold::event::{Kind, Opaque, Proto};
 
     use super::*;
 
-    fn found(verdict: Action, approved: bool) -> FindingEvent {
+    pub fn found(verdict: Action, approved: bool) -> FindingEvent {
         FindingEvent {
             time: 1.2041,
             flow: 7,
@@ -487,7 +263,7 @@ mod tests {
         }
     }
 
-    fn flow(verdict: Action, opaque: Option<Opaque>, bytes_out: u64) -> FlowEvent {
+    pub fn flow(verdict: Action, opaque: Option<Opaque>, bytes_out: u64) -> FlowEvent {
         FlowEvent {
             time: 2.0,
             flow: 7,
@@ -532,38 +308,6 @@ mod tests {
                 "{text}"
             );
         }
-    }
-
-    #[test]
-    fn only_what_nobody_approved_makes_the_status_1() {
-        let mut tally = Tally::default();
-        tally.count(&Event::Finding(found(Action::Allow, true)));
-        assert_eq!(tally.status(0), 0);
-        assert_eq!(tally.status(7), 7);
-        tally.count(&Event::Finding(found(Action::Block, false)));
-        assert_eq!((tally.status(0), tally.status(7)), (1, 1));
-    }
-
-    #[test]
-    fn the_summary_counts_and_admits_what_could_not_be_read() {
-        let mut tally = Tally::default();
-        tally.count(&Event::Finding(found(Action::Block, false)));
-        tally.count(&Event::Flow(flow(Action::Block, None, 0)));
-        tally.count(&Event::Flow(flow(Action::Allow, Some(Opaque::Tls), 2048)));
-        tally.count(&Event::Drop(DropEvent {
-            time: 0.0,
-            reason: "checksum",
-            count: 3,
-        }));
-        let lines = summary(Paint::plain(None), &tally);
-        assert_eq!(
-            lines,
-            [
-                "2 flows, 1 finding: 1 blocked",
-                "could not be read: tls 2.0 KiB in 1 flow of 2.0 KiB sent",
-                "3 packets dropped: checksum 3",
-            ]
-        );
     }
 
     #[test]

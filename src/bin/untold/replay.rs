@@ -9,7 +9,7 @@ use crate::{
     failure::{Failure, say},
     load::{self, reason},
     paint::To,
-    print::Reporter,
+    report::Reporter,
 };
 
 /// `untold replay`.

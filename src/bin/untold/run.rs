@@ -35,7 +35,8 @@ use crate::{
     failure::{Failure, say},
     load,
     paint::To,
-    print::{Reporter, Tally},
+    report::Reporter,
+    tally::Tally,
 };
 
 /// `untold run`.
