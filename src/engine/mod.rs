@@ -138,6 +138,8 @@ pub enum SocketEvent {
     Failed(ErrorKind),
     /// It takes bytes again.
     Writable,
+    /// Something sent earlier came back as an ICMP error.
+    Unreachable(ErrorKind),
 }
 
 /// A packet for the device, in two parts.

@@ -459,7 +459,7 @@ impl Engine {
             }
             SocketEvent::Writable => flow.writable = true,
             SocketEvent::Failed(why) if flow.tcp.is_parked() => return self.refuse_flow(key, why),
-            SocketEvent::Failed(_) => flow.broken = true,
+            SocketEvent::Failed(_) | SocketEvent::Unreachable(_) => flow.broken = true,
         }
         self.follow_up(key);
     }
