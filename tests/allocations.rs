@@ -154,10 +154,15 @@ impl Phone {
         };
         let mut engine = Engine::new(config);
         engine.set_rules(rules, now);
-        // Noise that no sniffer takes for a protocol: the stream is unframed cleartext.
-        let noise = (0..u32::try_from(MSS).unwrap())
-            .map(|n| b"mixed. "[n as usize % 7] ^ (n / 7 % 2) as u8)
-            .collect();
+        // Bytes of a generator (Knuth's MMIX constants): cleartext that is in no protocol and in no encoding.
+        let mut state = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        });
+        let noise = noise.take(MSS).collect();
         Self { engine, now, noise }
     }
 

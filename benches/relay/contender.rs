@@ -6,6 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use untold::detect::{Detector, Identity};
+
 use crate::options::Options;
 
 #[derive(Debug)]
@@ -28,6 +30,13 @@ pub fn all(work: &Path, options: &Options) -> Result<Vec<Contender>, String> {
         });
     }
     if options.wants("untold") {
+        let count = spellings()?;
+        if count < SPELLINGS {
+            return Err(format!(
+                "identity.toml gives {count} spellings, {SPELLINGS} at least are promised"
+            ));
+        }
+        eprintln!("inspection on: {count} spellings of every kind of identifier");
         let identity = settings(work, "identity.toml", IDENTITY)?;
         let policy = settings(work, "policy.toml", POLICY)?;
         all.push(untold(
@@ -78,6 +87,11 @@ fn untold(name: &'static str, settings: &[&str]) -> Contender {
     }
 }
 
+fn spellings() -> Result<usize, String> {
+    let identity = Identity::parse("identity.toml", IDENTITY).map_err(|error| error.to_string())?;
+    Ok(Detector::new(&identity, &[0; 32]).spellings())
+}
+
 /// tun2proxy from PATH, from an earlier run, or built now.
 fn tun2proxy(work: &Path) -> Result<PathBuf, String> {
     let ours = work.join("rivals/bin/tun2proxy-bin");
@@ -125,6 +139,9 @@ fn words(command: &str) -> Vec<String> {
 
 /// The version that the table in docs/performance.md was made with.
 const TUN2PROXY: &str = "0.8.7";
+
+/// What makes "inspection on" mean something.
+const SPELLINGS: usize = 1_000;
 
 const POLICY: &str = "[default]\nleak = \"block\"\nconnection = \"allow\"\n";
 

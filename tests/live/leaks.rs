@@ -1,7 +1,7 @@
 //! The leak of 2019, through a live tun: not one byte of it arrives, unless its destination was approved.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -9,6 +9,7 @@ use std::{
 use untold::event::{Action, Confidence, Event, FindingEvent, FlowEvent, Kind, Wrapper};
 
 use crate::{
+    faultlink::Faults,
     ns::alone,
     peers::write_split,
     registration::{self, Breaks},
@@ -238,6 +239,153 @@ fn a_blocked_destination_is_reset_before_a_connection_is_made() {
             .connect(allowed.address)
             .expect("the rule is about another address");
         assert_eq!(blocked.connections(), 0);
+    });
+}
+
+/// Where packets come twice, late and in another order, the relay must put them together before anything is judged.
+#[test]
+fn a_bad_link_lets_no_byte_out() {
+    alone(|| {
+        for seed in 1..=3 {
+            let app_side = Faults {
+                seed,
+                lost: 50,
+                duplicated: 100,
+                reordered: 200,
+                delay: Duration::from_millis(1),
+                jitter: Duration::from_millis(2),
+            };
+            let world = World::new(Setup {
+                app_side: Some(app_side),
+                mtu: 1280,
+                ..Setup::default()
+            });
+            let request = registration::request("collector.example", Breaks::Lf);
+            for (port, size) in (8000..).zip([1, 60, 200, 1500]) {
+                let collector = Server::start(
+                    &world.server,
+                    &format!("203.0.113.9:{port}"),
+                    server::collector,
+                );
+                let mut stream = world
+                    .connect(collector.address)
+                    .expect("a connection alone is allowed");
+                let _ = write_split(&mut stream, &request, size, Duration::from_micros(100));
+                // The reset itself may be lost; the flow's event is not.
+                assert!(
+                    world.tells(|event| is_flow(event, collector.address)),
+                    "seed {seed}, pieces of {size}"
+                );
+                assert_eq!(collector.bytes().len(), 0, "seed {seed}, pieces of {size}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_body_behind_a_granted_head_is_judged_on_its_own() {
+    alone(|| {
+        let world = World::new(Setup::default());
+        let server = Server::start(&world.server, "203.0.113.9:80", server::http);
+        let request = registration::request("collector.example", Breaks::Lf);
+        let request = String::from_utf8(request).expect("it is text");
+        let request = request.replacen("\r\nHost:", "\r\nExpect: 100-continue\r\nHost:", 1);
+        let (head, body) = request.split_once("\r\n\r\n").expect("a head ends");
+        let mut stream = world
+            .connect(server.address)
+            .expect("a connection alone is allowed");
+        stream
+            .write_all(format!("{head}\r\n\r\n").as_bytes())
+            .expect("the app's kernel takes it");
+        let mut answer = [0; 100];
+        let len = stream
+            .read(&mut answer)
+            .expect("the server grants the body");
+        assert!(answer[..len].starts_with(b"HTTP/1.1 100 Continue"));
+        stream
+            .write_all(body.as_bytes())
+            .expect("the app's kernel takes it");
+        assert_reset(&mut stream, "body");
+        let marks: Vec<_> = server.marks().into_iter().map(|(mark, _)| mark).collect();
+        assert_eq!(marks, ["head", "continue"], "the body did not arrive");
+    });
+}
+
+#[test]
+fn a_line_with_an_identifier_is_stopped_and_those_before_it_are_not() {
+    alone(|| {
+        let world = World::new(Setup::default());
+        let echo = Server::start(&world.server, "203.0.113.9:4000", |stream, record| {
+            let mut lines = BufReader::new(stream);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line)? > 0 {
+                record.add(&line);
+                lines.get_mut().write_all(&line)?;
+                line.clear();
+            }
+            Ok(())
+        });
+        let mut stream = world.connect(echo.address).expect("the server listens");
+        for line in ["HELO phone.example\r\n", "STATUS battery=81\r\n"] {
+            stream.write_all(line.as_bytes()).expect("the flow is open");
+            let mut answer = vec![0; line.len()];
+            stream
+                .read_exact(&mut answer)
+                .expect("the server answers each line");
+            assert_eq!(answer, line.as_bytes());
+        }
+        stream
+            .write_all(format!("STATUS imei={}\r\n", registration::IMEI).as_bytes())
+            .expect("the app's kernel takes it");
+        assert_reset(&mut stream, "third line");
+        let got = String::from_utf8(echo.bytes()).expect("lines are text");
+        let whole = format!(
+            "HELO phone.example\r\nSTATUS battery=81\r\nSTATUS imei={}",
+            &registration::IMEI[..8]
+        );
+        assert!(
+            whole.starts_with(&got),
+            "half of the value at most may have gone"
+        );
+    });
+}
+
+/// Promise 6, of the events themselves.
+#[test]
+fn no_event_says_a_registered_value() {
+    alone(|| {
+        let mut world = World::new(Setup::default());
+        let collector = Server::start(&world.server, "203.0.113.9:80", server::collector);
+        let request = registration::request("collector.example", Breaks::Lf);
+        let plain = format!(
+            "GET /{}/{}?m={} HTTP/1.1\r\n\r\n",
+            registration::IMEI,
+            registration::EMAIL,
+            registration::MAC
+        );
+        for bytes in [&request[..], plain.as_bytes()] {
+            let mut stream = world
+                .connect(collector.address)
+                .expect("a connection alone is allowed");
+            stream.write_all(bytes).expect("the app's kernel takes it");
+            assert_reset(&mut stream, "request");
+        }
+        let events = world.stop();
+        let told = format!(
+            "{events:?}{}",
+            serde_json::to_string(&events).expect("events are values")
+        )
+        .to_lowercase();
+        assert!(
+            told.contains("7518") && told.contains("imei"),
+            "the last four digits are told"
+        );
+        for secret in registration::secrets() {
+            assert!(
+                !told.contains(&secret.to_lowercase()),
+                "an event says a registered value in clear"
+            );
+        }
     });
 }
 

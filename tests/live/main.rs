@@ -21,4 +21,5 @@ mod icmp;
 mod leaks;
 mod program;
 mod tcp;
+mod tls;
 mod udp;
