@@ -296,6 +296,10 @@ pub enum Event {
     Flow(FlowEvent),
     /// An identifier was found on its way out.
     Finding(FindingEvent),
+    /// A question is put to a person; the flows concerned wait.
+    Ask(AskEvent),
+    /// A question is settled.
+    Answer(AnswerEvent),
     /// A DNS answer gave names to addresses, or a name was blocked.
     Name(NameEvent),
     /// Something was dropped without a flow to blame: malformed packets, other protocols. Counted.
@@ -359,6 +363,78 @@ pub struct FindingEvent {
     pub rule: Arc<str>,
     /// Whether a rule with `sends`, or an answer, approved it (the exit status stands on this).
     pub approved: bool,
+}
+
+/// Number of a question within one run, from 1.
+pub type QuestionNumber = u64;
+
+/// A question: may this app send these identifiers (or connect at all) there? The same question is put once, however
+/// many flows wait for it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AskEvent {
+    /// Seconds since the first packet.
+    pub time: f64,
+    /// Which question.
+    pub question: QuestionNumber,
+    /// The flow that raised it.
+    pub flow: FlowNumber,
+    /// Transport protocol.
+    pub proto: Proto,
+    /// The remote end.
+    pub dst: SocketAddr,
+    /// Who is sending, where known.
+    pub app: Option<Arc<str>>,
+    /// The name that the destination goes by.
+    pub name: Option<Arc<str>>,
+    /// What was found, as far as it is known when the question is put; empty where it is about the connection.
+    pub findings: Vec<Finding>,
+    /// The rule that asks.
+    pub rule: Arc<str>,
+    /// Seconds until `fallback` counts.
+    pub timeout: f64,
+    /// What happens without an answer.
+    pub fallback: Action,
+}
+
+/// How a question ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AnswerEvent {
+    /// Seconds since the first packet.
+    pub time: f64,
+    /// Which question.
+    pub question: QuestionNumber,
+    /// Allow or block.
+    pub verdict: Action,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// Who gave it.
+    pub by: AnsweredBy,
+}
+
+/// How far an answer reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The flows that wait; where their clients have gone, the next one like them within 10 minutes.
+    Once,
+    /// The flows that wait, and nothing else.
+    Flow,
+    /// Everything like it for 15 minutes.
+    Quarter,
+    /// Everything like it from now on; the shell writes a rule.
+    Always,
+}
+
+/// Who settled a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnsweredBy {
+    /// A person.
+    Person,
+    /// Nobody, in time.
+    Timeout,
+    /// A new policy made it pointless.
+    Policy,
 }
 
 /// Names that a DNS answer gave, or that a rule or list kept from being resolved.

@@ -13,7 +13,7 @@ use simple_dns::{
 };
 
 use super::{
-    Answer, Command, Engine, Owner, Seeded, SocketEvent, SocketId, TimerKey, datagram::Fate,
+    Command, Engine, Owner, Resolved, Seeded, SocketEvent, SocketId, TimerKey, datagram::Fate,
     names::normal,
 };
 use crate::{
@@ -263,7 +263,7 @@ impl Engine {
         let message = self.scratch.get(..len).unwrap_or(&[]);
         self.control
             .push(|out| udp(out, asked.pair.reversed(), message));
-        let answer = Answer::parse(message);
+        let answer = Resolved::parse(message);
         self.datagram_answered(asked.flow, len);
         if let Some(answer) = answer {
             self.names.learn(&answer);

@@ -15,6 +15,7 @@ mod dns;
 mod lookups;
 mod names;
 mod out;
+mod questions;
 mod record;
 mod slots;
 mod tcp;
@@ -25,6 +26,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     io::{ErrorKind, IoSlice},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,8 +41,9 @@ use budget::Budget;
 use control::Control;
 use datagram::Datagrams;
 use dns::Dns;
-pub(crate) use names::{Answer, Names, Seeded};
+pub(crate) use names::{Names, Resolved, Seeded};
 use out::Spare;
+pub use questions::Answer;
 pub(crate) use record::Record;
 use slots::Refs;
 pub use slots::Slot;
@@ -89,6 +92,10 @@ impl SocketId {
     }
 }
 
+/// Names a flow whose owner is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerId(pub(crate) u64);
+
 /// What the shell has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -114,6 +121,15 @@ pub enum Command {
         socket: SocketId,
         /// Which family.
         v6: bool,
+    },
+    /// Finds out whose a flow is, off the engine's thread, and tells [`Engine::handle_owner`] in any case.
+    FindOwner {
+        /// Names the flow.
+        flow: OwnerId,
+        /// Transport protocol.
+        proto: Proto,
+        /// As on the wire; ports are 0 for ICMP.
+        pair: Pair,
     },
     /// Closes the sending half.
     Shutdown {
@@ -359,6 +375,12 @@ impl Engine {
             Some(&Owner::Dns(index)) => self.dns_socket(index, event),
             None => {}
         }
+    }
+
+    /// Whose a flow is, in answer to [`Command::FindOwner`]: executable or package names, `uid:N`, `system`; empty where
+    /// that could not be found out in time.
+    pub fn handle_owner(&mut self, _flow: OwnerId, _owner: Vec<Arc<str>>, now: Now) {
+        self.now = now;
     }
 
     /// Time has come to [`Engine::poll_timeout`].

@@ -22,7 +22,7 @@ struct Entry {
 
 /// What a DNS answer said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct Resolved {
     /// The name asked for first, then every alias it led to.
     pub(crate) chain: Arc<[Arc<str>]>,
     /// Addresses at the end of the chain.
@@ -49,7 +49,7 @@ impl Names {
     }
 
     /// Takes in what an answer said.
-    pub(crate) fn learn(&mut self, answer: &Answer) {
+    pub(crate) fn learn(&mut self, answer: &Resolved) {
         for &address in &answer.addresses {
             self.turn += 1;
             let entry = Entry {
@@ -74,11 +74,11 @@ impl Names {
     }
 }
 
-impl Answer {
+impl Resolved {
     /// Reads a DNS reply (RFC 1035); `None` for a question, an error, or a malformed message.
     ///
     /// Every alias on the way counts as a name of the addresses, HTTPS and SVCB targets included.
-    pub(crate) fn parse(message: &[u8]) -> Option<Answer> {
+    pub(crate) fn parse(message: &[u8]) -> Option<Resolved> {
         let packet = Packet::parse(message).ok()?;
         if !packet.has_flags(PacketFlag::RESPONSE) || packet.rcode() != RCODE::NoError {
             return None;
@@ -115,7 +115,7 @@ impl Answer {
                 addresses.push(address);
             }
         }
-        Some(Answer {
+        Some(Resolved {
             chain: chain.into(),
             addresses,
         })
@@ -182,7 +182,7 @@ mod tests {
                 ("www.shop.example", cname("track.example")),
             ],
         );
-        let answer = Answer::parse(&bytes).unwrap();
+        let answer = Resolved::parse(&bytes).unwrap();
         let chain: Vec<_> = answer.chain.iter().map(|n| &**n).collect();
         assert_eq!(
             chain,
@@ -198,7 +198,7 @@ mod tests {
             vec![("evil.example", a(9)), ("a.example", a(1))],
         );
         assert_eq!(
-            Answer::parse(&bytes).unwrap().addresses,
+            Resolved::parse(&bytes).unwrap().addresses,
             ["192.0.2.1".parse::<IpAddr>().unwrap()]
         );
     }
@@ -207,7 +207,7 @@ mod tests {
     fn the_newest_answer_names_a_shared_address() {
         let mut names = Names::new(1);
         for name in ["old.example", "new.example"] {
-            names.learn(&Answer::parse(&reply(name, vec![(name, a(1))])).unwrap());
+            names.learn(&Resolved::parse(&reply(name, vec![(name, a(1))])).unwrap());
         }
         assert_eq!(&*names.of("192.0.2.1".parse().unwrap())[0], "new.example");
     }
@@ -218,7 +218,7 @@ mod tests {
         for n in 0..3 * Names::CAPACITY as u32 {
             let chain: Arc<[Arc<str>]> = Arc::new(["x.example".into()]);
             let addresses = vec![IpAddr::V4((n | 0x0a00_0000).into()), IpAddr::V4(1.into())];
-            names.learn(&Answer { chain, addresses });
+            names.learn(&Resolved { chain, addresses });
         }
         assert!(names.by_address.len() <= Names::CAPACITY);
         assert!(names.order.len() <= 2 * Names::CAPACITY);

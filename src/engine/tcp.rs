@@ -100,7 +100,7 @@ impl Engine {
             self.end_flow(key, true);
         } else if self.time_waits.answers(segment, syn) {
             let (seq, ack) = self.time_waits.numbers(&segment.pair);
-            self.answer(segment.pair, seq, ack, Flags::ACK);
+            self.bare_segment(segment.pair, seq, ack, Flags::ACK);
             return;
         }
         if syn {
@@ -206,7 +206,7 @@ impl Engine {
             return self.end_flow(key, true);
         }
         if let Some(ack) = arrival.stray {
-            return self.answer(segment.pair, ack, 0, Flags::RST);
+            return self.bare_segment(segment.pair, ack, 0, Flags::RST);
         }
         if arrival.opened {
             flow.parked_until = None;
@@ -391,7 +391,7 @@ impl Engine {
             if flow.tcp.ack_is_due() {
                 let (seq, ack) = flow.tcp.reset_numbers();
                 let pair = flow.record.pair;
-                self.answer(pair, seq, ack, Flags::ACK);
+                self.bare_segment(pair, seq, ack, Flags::ACK);
             }
             self.end_flow(key, false);
         } else {
@@ -656,7 +656,7 @@ impl Engine {
     fn reset_app(&mut self, key: Key) {
         if let Some(flow) = self.flows.get(key) {
             let (seq, ack) = flow.tcp.reset_numbers();
-            self.answer(flow.record.pair, seq, ack, Flags::RST | Flags::ACK);
+            self.bare_segment(flow.record.pair, seq, ack, Flags::RST | Flags::ACK);
         }
     }
 
@@ -674,7 +674,7 @@ impl Engine {
             _ => None,
         };
         match why {
-            None => self.answer(pair, 0, next, Flags::RST | Flags::ACK),
+            None => self.bare_segment(pair, 0, next, Flags::RST | Flags::ACK),
             Some(why) => {
                 // The SYN itself is gone; its headers are all that the app's kernel looks at.
                 let mut header = [0; MAX_HEADER];
@@ -698,10 +698,10 @@ impl Engine {
     /// Resets whoever sent a segment that belongs to nothing (RFC 9293 section 3.5.2).
     fn refuse_segment(&mut self, segment: &Segment) {
         if segment.flags.contains(Flags::ACK) {
-            self.answer(segment.pair, segment.ack, 0, Flags::RST);
+            self.bare_segment(segment.pair, segment.ack, 0, Flags::RST);
         } else {
             let len = segment.payload.len() as u32 + u32::from(segment.flags.contains(Flags::SYN));
-            self.answer(
+            self.bare_segment(
                 segment.pair,
                 0,
                 segment.seq.wrapping_add(len),
@@ -711,7 +711,7 @@ impl Engine {
     }
 
     /// A bare segment back to the app of `pair`.
-    fn answer(&mut self, pair: Pair, seq: u32, ack: u32, flags: Flags) {
+    fn bare_segment(&mut self, pair: Pair, seq: u32, ack: u32, flags: Flags) {
         let tcp = TcpOut {
             pair: pair.reversed(),
             seq,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Names, Now, Record, dns::question, lookups::Lookups};
+use super::{Names, Now, Record, Resolved, dns::question, lookups::Lookups};
 use crate::{
     event::{Action, Event, FlowNumber, NameEvent, NameSource, Proto, Verdict},
     inspect::{Context, Gate, Notice, Rules, Step, Stream},
@@ -146,7 +146,7 @@ impl Watch {
             return;
         };
         for message in lookups.inbound.messages(self.record.facts.proto, bytes) {
-            let Some(answer) = Answer::parse(&message) else {
+            let Some(answer) = Resolved::parse(&message) else {
                 continue;
             };
             let Some(name) = answer.chain.first().cloned() else {

@@ -20,19 +20,34 @@ pub mod tun;
 use std::{
     io,
     os::fd::{BorrowedFd, OwnedFd},
-    sync::mpsc::{self, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
     thread::{self, JoinHandle},
 };
 
 use mio::Waker;
 
-use crate::{engine::Config, event::Event, inspect::Rules};
+use crate::{
+    engine::{Answer, Config, OwnerId},
+    event::{Event, Proto, QuestionNumber},
+    inspect::Rules,
+    wire::Pair,
+};
 use reactor::Reactor;
 
 /// Keeps our own sockets out of the tunnel.
 pub trait Protect: Send {
     /// Called on each socket before it is connected or sent from; on an error the socket is closed, never used.
     fn protect(&self, socket: BorrowedFd<'_>) -> io::Result<()>;
+}
+
+/// Finds out which app a flow belongs to.
+pub trait FindOwner: Send {
+    /// Called on a thread of its own, one flow at a time, never on the engine's. `pair` is as the app's kernel sees it.
+    /// Returns executable or package names and `uid:N`; empty where unknown. Must return within a second.
+    fn find(&mut self, proto: Proto, pair: Pair) -> Vec<Arc<str>>;
 }
 
 /// How to run.
@@ -43,6 +58,8 @@ pub struct Options {
     pub rules: Rules,
     /// How sockets are kept out of the tunnel (`SO_MARK`, `SO_BINDTODEVICE`, `VpnService.protect`, nothing).
     pub protect: Box<dyn Protect>,
+    /// How owners are found; without it they are unknown.
+    pub owners: Option<Box<dyn FindOwner>>,
     /// Gets every event, on the engine's thread; must be quick.
     pub events: Box<dyn FnMut(Event) + Send>,
 }
@@ -57,6 +74,8 @@ pub struct Handle {
 /// What a shell asks of the engine's thread.
 enum Request {
     Rules(Rules),
+    Answer(QuestionNumber, Answer),
+    Owner(OwnerId, Vec<Arc<str>>),
     Stop,
 }
 
@@ -82,6 +101,11 @@ impl Handle {
     /// Swaps policy and identity between two packets.
     pub fn set_rules(&self, rules: Rules) {
         self.request(Request::Rules(rules));
+    }
+
+    /// Passes on a person's answer to a question.
+    pub fn answer(&self, question: QuestionNumber, answer: Answer) {
+        self.request(Request::Answer(question, answer));
     }
 
     /// Whether the engine's thread has ended by itself: the tun is gone.

@@ -123,6 +123,8 @@ impl Reactor {
         while let Ok(request) = self.inbox.try_recv() {
             match request {
                 Request::Rules(rules) => self.engine.set_rules(rules, now),
+                Request::Answer(question, answer) => self.engine.answer(question, answer, now),
+                Request::Owner(flow, owner) => self.engine.handle_owner(flow, owner, now),
                 Request::Stop => {
                     self.engine.finish(now);
                     // Whatever is left to say on the way out is said as far as the device takes it.
@@ -247,6 +249,11 @@ impl Reactor {
             Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
             Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
             Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
+            Command::FindOwner { flow, .. } => {
+                return self
+                    .engine
+                    .handle_owner(flow, Vec::new(), now(self.started));
+            }
             Command::Shutdown { socket: id } => {
                 if let Some(socket) = socket(&self.sockets, id) {
                     socket.shutdown();

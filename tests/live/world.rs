@@ -161,6 +161,7 @@ impl World {
         let options = Options {
             config,
             rules: rules(&setup),
+            owners: None,
             protect: Box::new(Nothing),
             events: Box::new(move |event| events.lock().unwrap().push(event)),
         };

@@ -66,6 +66,7 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         (None, None) => Box::new(Unprotected),
     };
     let options = Options {
+        owners: None,
         config,
         rules,
         protect,
@@ -118,8 +119,10 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         }
     });
     let options = Options {
+        owners: None,
         config,
         rules,
+        owners: None,
         protect: Box::new(Unprotected),
         events,
     };
