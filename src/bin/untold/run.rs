@@ -122,7 +122,6 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         owners: None,
         config,
         rules,
-        owners: None,
         protect: Box::new(Unprotected),
         events,
     };
