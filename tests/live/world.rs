@@ -162,6 +162,7 @@ impl World {
             config,
             rules: rules(&setup),
             owners: None,
+            record: None,
             protect: Box::new(Nothing),
             events: Box::new(move |event| events.lock().unwrap().push(event)),
         };

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Read,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -72,7 +72,7 @@ pub fn reason(error: &std::io::Error) -> String {
 }
 
 /// A file of the person's as text.
-fn text(path: &PathBuf) -> Result<String, Failure> {
+pub fn text(path: &Path) -> Result<String, Failure> {
     let bytes = fs::read(path).map_err(|error| ConfigError::file(name(path), reason(&error)))?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();

@@ -35,6 +35,7 @@ use crate::{
     failure::{Failure, say},
     load,
     paint::To,
+    recording,
     report::Reporter,
     tally::Tally,
 };
@@ -57,6 +58,7 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
     let tun = Tun::attach(device).map_err(Failure::machine)?;
     let (mtu, queue) = tun::limits(device).map_err(Failure::machine)?;
     let stop = Stop::new();
+    let record = recording::start(args)?;
     let reporter = Reporter::new(&args.output, To::Stderr)?;
     let (printer, events) = Printer::start(reporter, stop.trigger());
     let config = config(mtu, queue, upstream(&args.resolver))?;
@@ -67,6 +69,7 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
     };
     let options = Options {
         owners: None,
+        record,
         config,
         rules,
         protect,
@@ -91,6 +94,7 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
     };
     let resolvers = upstream(&args.resolver);
     let config = config(layout.mtu as usize, layout.queue as usize, resolvers)?;
+    let record = recording::start(args)?;
     let reporter = Reporter::new(&args.output, To::Stderr)?;
     let mut command = Command::new(program);
     command.args(arguments);
@@ -120,6 +124,7 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
     });
     let options = Options {
         owners: None,
+        record,
         config,
         rules,
         protect: Box::new(Unprotected),
