@@ -1,8 +1,6 @@
 //! Recordings of a live engine: what its verdicts stood on beside the packets, and the engine run once more on both.
 
 mod rerun;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::BTreeMap,

@@ -20,6 +20,7 @@ mod http;
 mod icmp;
 mod leaks;
 mod program;
+mod recordings;
 mod tcp;
 mod tls;
 mod udp;

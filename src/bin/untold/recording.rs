@@ -72,14 +72,11 @@ fn policy_digest(path: Option<&Path>) -> Result<String, Failure> {
     Ok(HEXLOWER.encode(&digest.finalize()))
 }
 
-/// In what a recording's rules differ from the ones at hand, in words; `None` where they do not.
+/// In what a recording's rules differ from the ones at hand, in words; `None` where they do not, or it does not say.
 pub fn difference(recorded: &Basis, own: &Basis) -> Option<&'static str> {
-    let policy = recorded
-        .policy
-        .as_ref()
-        .is_some_and(|policy| Some(policy) != own.policy.as_ref());
-    let identity = recorded.identity != own.identity;
-    match (policy, identity) {
+    let policy = recorded.policy.as_ref()?;
+    let policy = own.policy.as_ref() != Some(policy);
+    match (policy, recorded.identity != own.identity) {
         (true, true) => Some("another policy and identity"),
         (true, false) => Some("another policy"),
         (false, true) => Some("another identity"),
