@@ -21,6 +21,7 @@ static MILLION: LazyLock<Policy> = LazyLock::new(|| {
 });
 
 fn main() {
+    LazyLock::force(&RULES);
     let (names, bytes) = MILLION.listed();
     println!(
         "{names} names in {bytes} bytes: {:.2} MiB, {:.2} bytes a name",

@@ -18,11 +18,21 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error about a whole file.
     pub fn file(file: impl Into<Arc<str>>, reason: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, column: None, reason: reason.into() }
+        Self {
+            file: file.into(),
+            line: None,
+            column: None,
+            reason: reason.into(),
+        }
     }
 
     /// An error at a byte offset of `text`.
-    pub fn at(file: impl Into<Arc<str>>, text: &str, offset: usize, reason: impl Into<String>) -> Self {
+    pub fn at(
+        file: impl Into<Arc<str>>,
+        text: &str,
+        offset: usize,
+        reason: impl Into<String>,
+    ) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;

@@ -6,7 +6,12 @@ use super::words::SEXTET;
 pub(super) fn decode(run: &[u8], phase: usize, out: &mut Vec<u8>) {
     let mut sextets = run
         .iter()
-        .filter_map(|&byte| SEXTET.get(usize::from(byte)).copied().filter(|&value| value < 64))
+        .filter_map(|&byte| {
+            SEXTET
+                .get(usize::from(byte))
+                .copied()
+                .filter(|&value| value < 64)
+        })
         .skip(phase);
     loop {
         let Some(a) = sextets.next() else { return };
@@ -27,7 +32,11 @@ pub(super) fn locate(run: &[u8], phase: usize, index: usize) -> usize {
         .saturating_add(phase);
     run.iter()
         .enumerate()
-        .filter(|(_, byte)| SEXTET.get(usize::from(**byte)).is_some_and(|&value| value < 64))
+        .filter(|(_, byte)| {
+            SEXTET
+                .get(usize::from(**byte))
+                .is_some_and(|&value| value < 64)
+        })
         .nth(character)
         .map_or(run.len(), |(at, _)| at)
 }
@@ -66,6 +75,9 @@ mod tests {
     #[test]
     fn locates_past_line_breaks() {
         let run = b"NDkw\nMTU0";
-        assert_eq!((0..6).map(|i| locate(run, 0, i)).collect::<Vec<_>>(), [0, 1, 2, 5, 6, 7]);
+        assert_eq!(
+            (0..6).map(|i| locate(run, 0, i)).collect::<Vec<_>>(),
+            [0, 1, 2, 5, 6, 7]
+        );
     }
 }

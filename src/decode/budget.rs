@@ -8,7 +8,10 @@ pub struct Budget {
 impl Budget {
     /// A budget for a unit of which nothing has arrived yet: 64 KiB.
     pub fn new() -> Self {
-        Self { left: INITIAL, spent: false }
+        Self {
+            left: INITIAL,
+            spent: false,
+        }
     }
 
     /// Adds what `bytes` newly arrived bytes entitle to: 24 decoded bytes for each.

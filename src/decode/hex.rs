@@ -51,7 +51,12 @@ mod tests {
 
     #[test]
     fn locates_past_line_breaks() {
-        assert_eq!((0..3).map(|i| locate(b"34\n39\n30", 0, i)).collect::<Vec<_>>(), [0, 3, 6]);
+        assert_eq!(
+            (0..3)
+                .map(|i| locate(b"34\n39\n30", 0, i))
+                .collect::<Vec<_>>(),
+            [0, 3, 6]
+        );
         assert_eq!(locate(b"34", 0, 5), 2);
     }
 }

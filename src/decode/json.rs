@@ -4,8 +4,7 @@ use std::ops::Range;
 
 /// Appends what the inside of a string means; an escape that is none, or not whole yet, stands for itself.
 pub(super) fn decode(encoded: &[u8], out: &mut Vec<u8>) {
-    let mut symbols = Symbols { rest: encoded };
-    while let Some((symbol, _)) = symbols.next() {
+    for (symbol, _) in (Symbols { rest: encoded }) {
         symbol.append(out);
     }
 }
@@ -51,10 +50,16 @@ pub(super) fn string_around(bytes: &[u8], at: usize, floor: usize) -> Range<usiz
 
 /// Whether a text begins as a JSON object or array does.
 pub fn is_document(text: &[u8]) -> bool {
-    let mut bytes = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+    let mut bytes = text
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace());
     match bytes.next() {
         Some(b'{') => matches!(bytes.next(), Some(b'"' | b'}')),
-        Some(b'[') => matches!(bytes.next(), Some(b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')),
+        Some(b'[') => matches!(
+            bytes.next(),
+            Some(b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+        ),
         _ => false,
     }
 }
@@ -100,7 +105,11 @@ impl Iterator for Symbols<'_> {
 
     fn next(&mut self) -> Option<(Symbol, usize)> {
         let (&first, after) = self.rest.split_first()?;
-        let (symbol, width) = if first == b'\\' { escape(after) } else { (Symbol::Byte(first), 1) };
+        let (symbol, width) = if first == b'\\' {
+            escape(after)
+        } else {
+            (Symbol::Byte(first), 1)
+        };
         self.rest = self.rest.get(width..)?;
         Some((symbol, width))
     }
@@ -133,13 +142,20 @@ fn unicode(after: &[u8]) -> (Symbol, usize) {
         _ => None,
     };
     let pair = second.and_then(|second| char::decode_utf16([first, second]).next()?.ok());
-    pair.map_or((Symbol::Char(char::REPLACEMENT_CHARACTER), 6), |char| (Symbol::Char(char), 12))
+    pair.map_or((Symbol::Char(char::REPLACEMENT_CHARACTER), 6), |char| {
+        (Symbol::Char(char), 12)
+    })
 }
 
 /// The four digits after `u`.
 fn unit(after: &[u8]) -> Option<u16> {
-    let [b'u', a, b, c, d, ..] = after else { return None };
-    Some(u16::from_be_bytes([super::hex::byte(*a, *b)?, super::hex::byte(*c, *d)?]))
+    let [b'u', a, b, c, d, ..] = after else {
+        return None;
+    };
+    Some(u16::from_be_bytes([
+        super::hex::byte(*a, *b)?,
+        super::hex::byte(*c, *d)?,
+    ]))
 }
 
 #[cfg(test)]
@@ -168,7 +184,10 @@ mod tests {
 
     #[test]
     fn locates_each_decoded_byte() {
-        assert_eq!((0..4).map(|i| locate(br"a\/\u00e9", i)).collect::<Vec<_>>(), [0, 1, 3, 3]);
+        assert_eq!(
+            (0..4).map(|i| locate(br"a\/\u00e9", i)).collect::<Vec<_>>(),
+            [0, 1, 3, 3]
+        );
     }
 
     #[test]

@@ -2,21 +2,29 @@
 
 /// Appends what `encoded` decodes to; an escape that is none, or not whole yet, stands for itself.
 pub(super) fn decode(encoded: &[u8], plus: bool, out: &mut Vec<u8>) {
-    out.extend(Symbols { rest: encoded, plus }.map(|(byte, _)| byte));
+    out.extend(
+        Symbols {
+            rest: encoded,
+            plus,
+        }
+        .map(|(byte, _)| byte),
+    );
 }
 
 /// The index in `encoded` of what decodes to output byte `index`.
 pub(super) fn locate(encoded: &[u8], plus: bool, index: usize) -> usize {
-    Symbols { rest: encoded, plus }
-        .take(index)
-        .fold(0, |at, (_, width)| at.saturating_add(width))
+    Symbols {
+        rest: encoded,
+        plus,
+    }
+    .take(index)
+    .fold(0, |at, (_, width)| at.saturating_add(width))
 }
 
 /// Whether there is anything to decode.
 pub(super) fn has_escape(encoded: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', encoded).any(|at| {
-        encoded.get(at..).is_some_and(|rest| escape(rest).is_some())
-    })
+    memchr::memchr_iter(b'%', encoded)
+        .any(|at| encoded.get(at..).is_some_and(|rest| escape(rest).is_some()))
 }
 
 struct Symbols<'a> {
@@ -34,7 +42,11 @@ impl Iterator for Symbols<'_> {
             b'+' if self.plus => (b' ', 1),
             byte => (byte, 1),
         };
-        self.rest = if width == 1 { after } else { self.rest.get(width..)? };
+        self.rest = if width == 1 {
+            after
+        } else {
+            self.rest.get(width..)?
+        };
         Some((byte, width))
     }
 }
@@ -71,7 +83,12 @@ mod tests {
 
     #[test]
     fn locates_each_decoded_byte() {
-        assert_eq!((0..4).map(|i| locate(b"a%40b+", true, i)).collect::<Vec<_>>(), [0, 1, 4, 5]);
+        assert_eq!(
+            (0..4)
+                .map(|i| locate(b"a%40b+", true, i))
+                .collect::<Vec<_>>(),
+            [0, 1, 4, 5]
+        );
     }
 
     #[test]

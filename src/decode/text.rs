@@ -24,7 +24,12 @@ pub(super) enum Origin<'a> {
     /// The window itself, inside wrappers that were opened by others.
     Window(&'a [Wrapper]),
     /// Part of an outer text, through a decoder.
-    Decoded { outer: &'a Text<'a>, start: usize, encoded: &'a [u8], layer: Layer },
+    Decoded {
+        outer: &'a Text<'a>,
+        start: usize,
+        encoded: &'a [u8],
+        layer: Layer,
+    },
 }
 
 /// A decoder and how it was set.
@@ -41,19 +46,33 @@ impl Text<'_> {
     pub fn origin(&self, index: usize) -> usize {
         match self.origin {
             Origin::Window(_) => index,
-            Origin::Decoded { outer, start, encoded, layer } => {
-                outer.origin(start.saturating_add(layer.locate(encoded, index)))
-            }
+            Origin::Decoded {
+                outer,
+                start,
+                encoded,
+                layer,
+            } => outer.origin(start.saturating_add(layer.locate(encoded, index))),
         }
     }
 
     /// The hexadecimal digits that adjoin `range` where it was decoded from such digits, the nearest first: before it, and
     /// after it. What bytes say there, their digits say as well, and a few more digits make another number of them.
     pub fn digits_around(&self, range: Range<usize>) -> Option<(Vec<u8>, Vec<u8>)> {
-        let Origin::Decoded { encoded, layer: layer @ Layer::Hex { .. }, .. } = self.origin else {
+        let Origin::Decoded {
+            encoded,
+            layer: layer @ Layer::Hex { .. },
+            ..
+        } = self.origin
+        else {
             return None;
         };
-        let digits = |bytes: &[u8]| bytes.iter().copied().filter(u8::is_ascii_hexdigit).collect::<Vec<u8>>();
+        let digits = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .copied()
+                .filter(u8::is_ascii_hexdigit)
+                .collect::<Vec<u8>>()
+        };
         let mut before = digits(encoded.get(..layer.locate(encoded, range.start))?);
         before.reverse();
         let after = digits(encoded.get(layer.locate(encoded, range.end)..)?);
@@ -64,16 +83,23 @@ impl Text<'_> {
     pub fn chain(&self, index: usize) -> Vec<Wrapper> {
         let mut chain = match self.origin {
             Origin::Window(wrappers) => wrappers.to_vec(),
-            Origin::Decoded { outer, start, layer, .. } => {
+            Origin::Decoded {
+                outer,
+                start,
+                layer,
+                ..
+            } => {
                 let mut chain = outer.chain(start);
-                let escapes_of_the_document = layer == Layer::Json && chain.last() == Some(&Wrapper::Json);
+                let escapes_of_the_document =
+                    layer == Layer::Json && chain.last() == Some(&Wrapper::Json);
                 if !escapes_of_the_document {
                     chain.push(layer.wrapper());
                 }
                 chain
             }
         };
-        if self.json || (json::is_value(self.bytes, index) && chain.last() != Some(&Wrapper::Json)) {
+        if self.json || (json::is_value(self.bytes, index) && chain.last() != Some(&Wrapper::Json))
+        {
             chain.push(Wrapper::Json);
         }
         chain

@@ -1,8 +1,9 @@
 use std::ops::Range;
 
 use super::{
-    base64, hex, json, percent,
+    base64,
     budget::Budget,
+    hex, json, percent,
     text::{Layer, Origin, Text},
     words::{HEX, SEXTET, Words, is_break},
 };
@@ -30,7 +31,11 @@ pub struct Window<'a> {
 
 /// Shows `visit` every text in `window` that has anything new in it, outer ones first. `visit` says how many bytes at
 /// the text's end must wait for what comes after; the result is how many at the window's end must.
-pub fn walk(window: Window<'_>, budget: &mut Budget, visit: &mut dyn FnMut(&Text<'_>) -> usize) -> usize {
+pub fn walk(
+    window: Window<'_>,
+    budget: &mut Budget,
+    visit: &mut dyn FnMut(&Text<'_>) -> usize,
+) -> usize {
     let text = Text {
         bytes: window.bytes,
         from: window.from,
@@ -39,7 +44,12 @@ pub fn walk(window: Window<'_>, budget: &mut Budget, visit: &mut dyn FnMut(&Text
         json: window.json || (!window.cut && json::is_document(window.bytes)),
         origin: Origin::Window(window.wrappers),
     };
-    Walk { budget, visit, spare: Vec::new() }.text(&text, DEPTH)
+    Walk {
+        budget,
+        visit,
+        spare: Vec::new(),
+    }
+    .text(&text, DEPTH)
 }
 
 struct Walk<'w> {
@@ -75,9 +85,15 @@ impl Walk<'_> {
                 continue;
             }
             if marks.percent && percent::has_escape(bytes) {
-                hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: false }, depth));
+                hold =
+                    hold.max(self.open(text, word.clone(), Layer::Percent { plus: false }, depth));
                 if marks.plus {
-                    hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: true }, depth));
+                    hold = hold.max(self.open(
+                        text,
+                        word.clone(),
+                        Layer::Percent { plus: true },
+                        depth,
+                    ));
                 }
             } else if marks.plus {
                 hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: true }, 0));
@@ -85,14 +101,24 @@ impl Walk<'_> {
             for run in Runs::new(bytes, &SEXTET, 64, BASE64_SHORTEST) {
                 for phase in 0..4 {
                     if run.count.saturating_sub(phase) >= BASE64_SHORTEST {
-                        hold = hold.max(self.open(text, run.within(&word), Layer::Base64 { phase }, depth));
+                        hold = hold.max(self.open(
+                            text,
+                            run.within(&word),
+                            Layer::Base64 { phase },
+                            depth,
+                        ));
                     }
                 }
             }
             for run in Runs::new(bytes, &HEX, 16, HEX_SHORTEST) {
                 for phase in 0..2 {
                     if run.count.saturating_sub(phase) >= HEX_SHORTEST {
-                        hold = hold.max(self.open(text, run.within(&word), Layer::Hex { phase }, depth));
+                        hold = hold.max(self.open(
+                            text,
+                            run.within(&word),
+                            Layer::Hex { phase },
+                            depth,
+                        ));
                     }
                 }
             }
@@ -103,7 +129,10 @@ impl Walk<'_> {
     /// Decodes a range of `outer` and walks what comes out; returns how much of `outer`'s end must wait.
     fn open(&mut self, outer: &Text<'_>, range: Range<usize>, layer: Layer, depth: usize) -> usize {
         let encoded = outer.bytes.get(range.clone()).unwrap_or_default();
-        let known = outer.from.checked_sub(range.start).filter(|known| *known > 0);
+        let known = outer
+            .from
+            .checked_sub(range.start)
+            .filter(|known| *known > 0);
         let from = known.map_or(0, |known| layer.known(encoded, known));
         let fresh = layer.expected(encoded.len()).saturating_sub(from);
         if !self.budget.charge(fresh) {
@@ -119,14 +148,22 @@ impl Walk<'_> {
             cut: outer.cut && range.start == 0,
             open: outer.open && rest.iter().all(|&byte| is_break(byte)),
             json: json::is_document(&decoded),
-            origin: Origin::Decoded { outer, start: range.start, encoded, layer },
+            origin: Origin::Decoded {
+                outer,
+                start: range.start,
+                encoded,
+                layer,
+            },
         };
         let waiting = self.text(&text, depth);
         let hold = match waiting {
             0 => 0,
             waiting => {
                 let first = layer.locate(encoded, decoded.len().saturating_sub(waiting));
-                outer.bytes.len().saturating_sub(range.start.saturating_add(first))
+                outer
+                    .bytes
+                    .len()
+                    .saturating_sub(range.start.saturating_add(first))
             }
         };
         self.spare.push(decoded);
@@ -215,7 +252,13 @@ impl Run {
 
 impl<'a> Runs<'a> {
     fn new(bytes: &'a [u8], table: &'static [u8; 256], base: u8, shortest: usize) -> Self {
-        Self { bytes, at: 0, table, base, shortest }
+        Self {
+            bytes,
+            at: 0,
+            table,
+            base,
+            shortest,
+        }
     }
 }
 
@@ -224,7 +267,11 @@ impl Iterator for Runs<'_> {
 
     fn next(&mut self) -> Option<Run> {
         loop {
-            let digit = |byte: &u8| self.table.get(usize::from(*byte)).is_some_and(|&value| value < self.base);
+            let digit = |byte: &u8| {
+                self.table
+                    .get(usize::from(*byte))
+                    .is_some_and(|&value| value < self.base)
+            };
             let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
             let start = self.at.saturating_add(rest.iter().position(digit)?);
             let (mut end, mut count, mut at) = (start, 0usize, start);
@@ -239,7 +286,10 @@ impl Iterator for Runs<'_> {
             }
             self.at = at;
             if count >= self.shortest {
-                return Some(Run { range: start..end, count });
+                return Some(Run {
+                    range: start..end,
+                    count,
+                });
             }
         }
     }
@@ -259,7 +309,14 @@ mod tests {
     /// Every place where `needle` shows up: chain and index in the window.
     fn find(window: &[u8], needle: &str) -> Vec<(Vec<Wrapper>, usize)> {
         let mut found = Vec::new();
-        let window = Window { bytes: window, from: 0, cut: false, open: false, json: false, wrappers: &[] };
+        let window = Window {
+            bytes: window,
+            from: 0,
+            cut: false,
+            open: false,
+            json: false,
+            wrappers: &[],
+        };
         walk(window, &mut Budget::new(), &mut |text| {
             for at in memchr::memmem::find_iter(text.bytes, needle.as_bytes()) {
                 found.push((text.chain(at), text.origin(at)));
@@ -279,7 +336,9 @@ mod tests {
         const V: &str = "490154203237518";
         let json = format!(r#"{{"imei":"{V}"}}"#);
         let form = base64(&json).replace('=', "%3D");
-        let lines = base64(&format!(r#"{{"a":"0123456789abcdefghijklmnopqrstuvwxyz01","imei":"{V}"}}"#));
+        let lines = base64(&format!(
+            r#"{{"a":"0123456789abcdefghijklmnopqrstuvwxyz01","imei":"{V}"}}"#
+        ));
         let broken = format!("{}\r\n{}\n", &lines[..64], &lines[64..]);
         let cases: Vec<(String, Vec<Wrapper>, usize)> = vec![
             (V.into(), vec![], 0),
@@ -291,18 +350,52 @@ mod tests {
             (format!("path/{}", base64(V)), vec![Base64], 5),
             (format!("x{}", base64(V)), vec![Base64], 1),
             (data_encoding::HEXLOWER.encode(V.as_bytes()), vec![Hex], 0),
-            (format!("0x{}", data_encoding::HEXUPPER.encode(V.as_bytes())), vec![Hex], 2),
-            (format!("f{}", data_encoding::HEXUPPER.encode(V.as_bytes())), vec![Hex], 1),
+            (
+                format!("0x{}", data_encoding::HEXUPPER.encode(V.as_bytes())),
+                vec![Hex],
+                2,
+            ),
+            (
+                format!("f{}", data_encoding::HEXUPPER.encode(V.as_bytes())),
+                vec![Hex],
+                1,
+            ),
             (base64(&base64(&base64(V))), vec![Base64, Base64, Base64], 0),
-            (r#"{"k":"\u0034\u0039\u0030154203237518"}"#.into(), vec![Json], 6),
-            (r#"{"k":"a b \u0034901542\u00303237518"}"#.into(), vec![Json], 10),
-            (format!(r#"{{"k":"{}"}}"#, base64("??>490154203237518").replace('/', r"\/")), vec![Json, Base64], 13),
-            ("%34%39%30%31%35%34%32%30%33%32%33%37%35%31%38".into(), vec![Percent], 0),
-            ("%2534%2539%2530154203237518".into(), vec![Percent, Percent], 0),
+            (
+                r#"{"k":"\u0034\u0039\u0030154203237518"}"#.into(),
+                vec![Json],
+                6,
+            ),
+            (
+                r#"{"k":"a b \u0034901542\u00303237518"}"#.into(),
+                vec![Json],
+                10,
+            ),
+            (
+                format!(
+                    r#"{{"k":"{}"}}"#,
+                    base64("??>490154203237518").replace('/', r"\/")
+                ),
+                vec![Json, Base64],
+                13,
+            ),
+            (
+                "%34%39%30%31%35%34%32%30%33%32%33%37%35%31%38".into(),
+                vec![Percent],
+                0,
+            ),
+            (
+                "%2534%2539%2530154203237518".into(),
+                vec![Percent, Percent],
+                0,
+            ),
         ];
         for (window, chain, offset) in cases {
             let found = find(window.as_bytes(), V);
-            assert!(found.contains(&(chain.clone(), offset)), "{window}: {chain:?}@{offset} not in {found:?}");
+            assert!(
+                found.contains(&(chain.clone(), offset)),
+                "{window}: {chain:?}@{offset} not in {found:?}"
+            );
         }
     }
 
@@ -320,24 +413,43 @@ mod tests {
         let bomb = bomb.repeat(200);
         let mut budget = Budget::new();
         let (mut texts, mut bytes) = (0usize, 0usize);
-        let window = Window { bytes: bomb.as_bytes(), from: 0, cut: false, open: false, json: false, wrappers: &[] };
+        let window = Window {
+            bytes: bomb.as_bytes(),
+            from: 0,
+            cut: false,
+            open: false,
+            json: false,
+            wrappers: &[],
+        };
         walk(window, &mut budget, &mut |text| {
             texts += 1;
             bytes += text.bytes.len();
             0
         });
         assert!(budget.is_spent());
-        assert!(bytes < bomb.len() + 65_536 && texts < 4_200, "{texts} texts, {bytes} bytes");
+        assert!(
+            bytes < bomb.len() + 65_536 && texts < 4_200,
+            "{texts} texts, {bytes} bytes"
+        );
     }
 
     #[test]
     fn says_how_much_of_the_wire_an_unfinished_text_holds() {
         let encoded = base64("id=4901542").replace('=', "");
         let window = Window {
-            bytes: encoded.as_bytes(), from: 0, cut: false, open: true, json: false, wrappers: &[],
+            bytes: encoded.as_bytes(),
+            from: 0,
+            cut: false,
+            open: true,
+            json: false,
+            wrappers: &[],
         };
         let hold = walk(window, &mut Budget::new(), &mut |text| {
-            if text.bytes.ends_with(b"4901542") { 7 } else { 0 }
+            if text.bytes.ends_with(b"4901542") {
+                7
+            } else {
+                0
+            }
         });
         assert_eq!(&encoded[encoded.len() - hold..], "NDkwMTU0Mg");
     }

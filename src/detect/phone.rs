@@ -104,3 +104,73 @@ fn country_code_length(digits: &str) -> usize {
         _ => 3,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(digits: &str, international: bool) -> Vec<String> {
+        let forms = forms(digits, international);
+        forms
+            .iter()
+            .flat_map(|form| [vec![form.joined()], form.grouped()].concat())
+            .collect()
+    }
+
+    #[test]
+    fn writes_a_number_as_people_do() {
+        let table: &[(&str, &[&str])] = &[
+            (
+                "4791234567",
+                &[
+                    "+4791234567",
+                    "004791234567",
+                    "91234567",
+                    "091234567",
+                    "+47 912 34 567",
+                    "912-34-567",
+                ],
+            ),
+            (
+                "12125550123",
+                &[
+                    "+1 212 555 0123",
+                    "+1-212-555-0123",
+                    "(212) 555-0123",
+                    "+1 (212) 555-0123",
+                    "2125550123",
+                ],
+            ),
+            (
+                "442079460123",
+                &[
+                    "+44 20 7946 0123",
+                    "020 7946 0123",
+                    "02079460123",
+                    "00442079460123",
+                ],
+            ),
+            (
+                "33123456789",
+                &["+33 1 23 45 67 89", "01 23 45 67 89", "01.23.45.67.89"],
+            ),
+            ("35312345678", &["+353 12345678", "012345678"]),
+        ];
+        for (digits, expected) in table {
+            let written = written(digits, true);
+            for text in *expected {
+                assert!(
+                    written.iter().any(|known| known == text),
+                    "{text} of {digits}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn guesses_no_country_for_a_number_without_one() {
+        let written = written("091234567", false);
+        assert!(written.iter().any(|text| text == "91234567"));
+        assert!(!written.iter().any(|text| text.contains('+')));
+    }
+}

@@ -515,6 +515,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
+    fn takes_or_refuses_any_value_of_any_kind(
+        kind in 0..Kind::NAMED.len(),
+        value in prop_oneof!["\\PC{0,24}", "[+0-9a-fA-F:. @-]{0,40}", "[0-9]{13,21}"],
+    ) {
+        let quoted = toml::Value::String(value.clone()).to_string();
+        let text = format!("{} = {quoted}\n[custom]\nx = {quoted}", Kind::NAMED[kind].0);
+        match Identity::parse("identity.toml", &text) {
+            Ok(identity) => prop_assert!(Detector::new(&identity, &KEY).values().len() <= 2),
+            Err(error) => prop_assert!(value.len() < 8 || !error.reason.contains(&value)),
+        }
+    }
+
+    #[test]
     fn searches_as_a_naive_search_does(
         haystack in haystack(everything()),
         from in any::<prop::sample::Index>(),

@@ -184,7 +184,7 @@ pub(super) fn luhn_digit(digits: &str) -> char {
 fn luhn_holds(digits: &str) -> bool {
     digits
         .split_at_checked(digits.len().saturating_sub(1))
-        .is_some_and(|(body, check)| check.chars().next() == Some(luhn_digit(body)))
+        .is_some_and(|(body, check)| check.starts_with(luhn_digit(body)))
 }
 
 fn imei(text: &str) -> Result<Form, String> {
@@ -367,11 +367,13 @@ fn recognise(form: Form) -> Form {
         return Form::Hex(text.to_ascii_lowercase().into());
     }
     let known = match text.len() {
-        17 => mac(&text),
-        32 | 36 => uuid(&text),
-        _ => email(&text),
+        17 => mac(&text).ok(),
+        32 | 36 => uuid(&text).ok(),
+        _ => None,
     };
-    known.unwrap_or(Form::Text(text))
+    known
+        .or_else(|| email(&text).ok())
+        .unwrap_or(Form::Text(text))
 }
 
 fn digits_of(text: &str, what: &str) -> Result<Box<str>, String> {
@@ -407,3 +409,87 @@ const MAX_SSID: usize = 32;
 const MAX_CELL_ID: u64 = (1 << 36) - 1;
 /// The largest NR tracking area code, 24 bits (3GPP TS 38.413).
 const MAX_TAC: u64 = (1 << 24) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn computes_check_digits() {
+        // IMEI of 3GPP TS 23.003 examples, the card number of ISO/IEC 7812-1 Annex B, a run of zeros.
+        for (body, check) in [("49015420323751", '8'), ("7992739871", '3'), ("0000", '0')] {
+            assert_eq!(luhn_digit(body), check);
+        }
+    }
+
+    #[test]
+    fn gives_one_canonical_text_to_all_ways_of_writing() {
+        let table: &[(Kind, &str, &[&str])] = &[
+            (
+                Kind::Imei,
+                "490154203237518",
+                &["490154203237518", "49-015420-323751-8"],
+            ),
+            (
+                Kind::WifiMac,
+                "02005e10a47f",
+                &["02:00:5E:10:A4:7F", "0200.5e10.a47f", "02005E10A47F"],
+            ),
+            (
+                Kind::AndroidId,
+                "9774d56d682e549c",
+                &["9774D56D682E549C", "0x9774d56d682e549c"],
+            ),
+            (
+                Kind::GsfId,
+                "3fd81c0a5e7b2d94",
+                &["3FD81C0A5E7B2D94", "4600457850219343252"],
+            ),
+            (
+                Kind::Phone,
+                "+4791234567",
+                &["+47 912 34 567", "004791234567", "+47-91-23-45-67"],
+            ),
+            (
+                Kind::Phone,
+                "+442079460123",
+                &["+44 (0)20 7946 0123", "+44 20 7946 0123"],
+            ),
+            (
+                Kind::Email,
+                "kari@mail.example",
+                &["Kari@Mail.example", " kari@mail.example "],
+            ),
+            (
+                Kind::AdvertisingId,
+                "38400000-8cf0-11bd-b23e-10b96e40000d",
+                &[
+                    "{38400000-8CF0-11BD-B23E-10B96E40000D}",
+                    "384000008cf011bdb23e10b96e40000d",
+                ],
+            ),
+        ];
+        for (kind, canonical, texts) in table {
+            for text in *texts {
+                let value = Value::text(kind.clone(), text);
+                let value = value.unwrap_or_else(|reason| panic!("{text}: {reason}"));
+                assert_eq!(value.canonical(), *canonical, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn gives_custom_values_the_form_that_they_look_like() {
+        let form = |text: &str| Value::text(Kind::Custom("x".into()), text).map(|value| value.form);
+        assert!(matches!(form("12345678"), Ok(Form::Digits(_))));
+        assert!(matches!(form("1234567"), Ok(Form::Text(_))));
+        assert!(matches!(form("00ff00ff00ffab"), Ok(Form::Hex(_))));
+        assert!(matches!(form("02:00:5e:10:a4:7f"), Ok(Form::Mac(_))));
+        assert!(matches!(
+            form("38400000-8cf0-11bd-b23e-10b96e40000d"),
+            Ok(Form::Uuid(_))
+        ));
+        assert!(matches!(form("kari@mail.example"), Ok(Form::Email(_))));
+        assert!(matches!(form("EMP-0042"), Ok(Form::Text(_))));
+    }
+}

@@ -26,14 +26,23 @@ impl Budget {
     /// For a device that queues `packets` of at most `segment` bytes.
     pub(super) fn new(packets: usize, segment: usize) -> Self {
         // Acknowledgements and other traffic share the queue: leave them a third.
-        Self { total: packets * segment * 2 / 3, round: 0, busy: 0, busy_before: 0 }
+        Self {
+            total: packets * segment * 2 / 3,
+            round: 0,
+            busy: 0,
+            busy_before: 0,
+        }
     }
 
     /// A flow that last sent in `round` sends now.
     pub(super) fn touch(&mut self, round: &mut u64, now: Duration) {
         let current = (now.as_millis() / Self::ROUND.as_millis()) as u64 + 1;
         if self.round != current {
-            self.busy_before = if self.round + 1 == current { self.busy } else { 0 };
+            self.busy_before = if self.round + 1 == current {
+                self.busy
+            } else {
+                0
+            };
             self.busy = 0;
             self.round = current;
         }
@@ -50,7 +59,9 @@ impl Budget {
             return (Self::INITIAL_SEGMENTS * segment).min(65_535) as u32;
         }
         let share = self.total / self.busy.max(self.busy_before).max(1);
-        share.clamp(2 * segment, Self::MOST.max(2 * segment)).min(Tcp::MOST_WINDOW as usize) as u32
+        share
+            .clamp(2 * segment, Self::MOST.max(2 * segment))
+            .min(Tcp::MOST_WINDOW as usize) as u32
     }
 }
 
@@ -71,6 +82,9 @@ mod tests {
         for at in [300, 500] {
             budget.touch(&mut rounds[0], ms(at));
         }
-        assert_eq!(budget.window(rounds[0], 1_448) as usize, 500 * 1_448 * 2 / 3);
+        assert_eq!(
+            budget.window(rounds[0], 1_448) as usize,
+            500 * 1_448 * 2 / 3
+        );
     }
 }

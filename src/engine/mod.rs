@@ -1,16 +1,51 @@
-//! The only conductor: inputs in, polls out (design section 2). Being written on branch main.
+//! The only conductor: inputs in, polls out. It holds every flow, asks `inspect` about every outbound byte, and tells
+//! the shell what to do.
+//!
+//! The shell reads packets into [`Engine::rx_slots`], calls [`Engine::handle_packets`] for the batch, then drains
+//! [`poll_command`](Engine::poll_command), [`poll_send`](Engine::poll_send), [`poll_datagram`](Engine::poll_datagram),
+//! [`poll_recv`](Engine::poll_recv), [`poll_packet`](Engine::poll_packet) and [`poll_event`](Engine::poll_event) until
+//! each gives `None`, in this order, before it reads the next batch.
 #![forbid(unsafe_code)]
+
+mod budget;
+pub mod capture;
+mod control;
+mod datagram;
+mod dns;
 mod names;
+mod out;
 mod record;
+mod slots;
+mod tcp;
+mod watch;
 
-pub(crate) use names::{Answer, Names};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    io::{ErrorKind, IoSlice},
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use crate::{
+    event::{DropEvent, Event, FlowNumber, Proto},
+    flow::{Key, Pool, Slab, Timers, still_due},
+    inspect::{Notice, Rules},
+    policy::Limits,
+    wire::{self, MAX_HEADER, Packet, Pair, fragments::Reassembler},
+};
+use budget::Budget;
+use control::Control;
+use datagram::Datagrams;
+use dns::Dns;
+pub(crate) use names::{Answer, Names, Seeded};
+use out::Spare;
 pub(crate) use record::Record;
-
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use slots::Refs;
+pub use slots::Slot;
+use tcp::{TcpFlow, TimeWaits};
 
 /// The two clocks, given by the shell.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
     /// Monotonic, from any origin: timers.
     pub mono: Duration,
@@ -23,14 +58,472 @@ pub struct Now {
 pub struct Config {
     /// Randomness from the shell: initial sequence numbers, DNS ids, hash tables.
     pub seed: u64,
-    /// Largest packet the device takes.
+    /// Largest packet the device takes, in bytes.
     pub mtu: usize,
     /// Packets the device queues towards us (`txqueuelen`).
     pub queue: usize,
     /// Addresses, inside the tunnel, at which DNS is answered.
     pub dns: Vec<IpAddr>,
-    /// Where those questions go.
+    /// Where those questions go; with none, they are answered SERVFAIL.
     pub resolvers: Vec<SocketAddr>,
     /// Whether somebody answers questions.
     pub can_ask: bool,
+}
+
+/// Names a socket of the shell's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(Key);
+
+impl SocketId {
+    /// One word, for poll tokens.
+    pub fn to_bits(self) -> u64 {
+        self.0.to_bits()
+    }
+
+    /// The reverse of [`SocketId::to_bits`].
+    pub fn from_bits(bits: u64) -> Self {
+        Self(Key::from_bits(bits))
+    }
+}
+
+/// What the shell has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Opens a stream socket, protects it and starts to connect; [`SocketEvent`] says how that went.
+    Connect {
+        /// Its name from now on.
+        socket: SocketId,
+        /// Whom to connect to.
+        to: SocketAddr,
+    },
+    /// Opens a datagram socket on a port of the kernel's choice.
+    OpenUdp {
+        /// Its name from now on.
+        socket: SocketId,
+        /// Which family.
+        v6: bool,
+        /// The only peer, if there is only one.
+        to: Option<SocketAddr>,
+    },
+    /// Opens an unprivileged ICMP echo socket.
+    OpenEcho {
+        /// Its name from now on.
+        socket: SocketId,
+        /// Which family.
+        v6: bool,
+    },
+    /// Closes the sending half.
+    Shutdown {
+        /// Which.
+        socket: SocketId,
+    },
+    /// Closes, and forgets the name.
+    Close {
+        /// Which.
+        socket: SocketId,
+        /// With a reset, so that the remote end cannot take what it got for the whole.
+        reset: bool,
+    },
+}
+
+/// What happened to a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketEvent {
+    /// The connection stands.
+    Connected,
+    /// It could not be opened, protected or connected.
+    Failed(ErrorKind),
+    /// It takes bytes again.
+    Writable,
+}
+
+/// A packet for the device, in two parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Transmit<'a> {
+    /// IP and transport headers, or the whole packet.
+    pub header: &'a [u8],
+    /// What follows them.
+    pub payload: &'a [u8],
+}
+
+/// A datagram for a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Which socket.
+    pub socket: SocketId,
+    /// Whom it is for.
+    pub to: SocketAddr,
+    /// UDP payload, or an ICMP echo message whose identifier the kernel fills in.
+    pub payload: &'a [u8],
+}
+
+/// The firewall, without the machine: no descriptor, no clock, no thread.
+pub struct Engine {
+    config: Config,
+    limits: Limits,
+    rules: Option<Rules>,
+    now: Now,
+    /// Time of the first packet.
+    began: Option<Duration>,
+    random: u64,
+
+    slots: Vec<Slot>,
+    refs: Refs,
+    spare: Spare,
+    pool: Pool,
+    fragments: Reassembler,
+    names: Names,
+    budget: Budget,
+
+    flows: Slab<TcpFlow>,
+    by_pair: HashMap<Pair, Key, Seeded>,
+    time_waits: TimeWaits,
+    datagrams: Datagrams,
+    dns: Dns,
+    sockets: Slab<Owner>,
+    timers: Timers<TimerKey>,
+    last_flow: FlowNumber,
+    /// Bytes accepted and not yet sent, over all flows.
+    buffered: usize,
+    /// Of these, the bytes that inspection holds.
+    held: usize,
+
+    commands: VecDeque<Command>,
+    sends: VecDeque<Key>,
+    recvs: VecDeque<Key>,
+    /// Flows whose socket waits for a chunk of the pool.
+    starved: VecDeque<Key>,
+    transmits: VecDeque<Key>,
+    control: Control,
+    events: VecDeque<Event>,
+    notices: Vec<Notice>,
+    drops: BTreeMap<&'static str, u64>,
+
+    header: [u8; MAX_HEADER],
+    packet: Vec<u8>,
+    scratch: Box<[u8]>,
+}
+
+/// Whose a socket is.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    Tcp(Key),
+    /// A mapping of a UDP port or an echo identifier.
+    Mapping(Key),
+    /// A socket of the DNS pool.
+    Dns(usize),
+}
+
+/// Whose a deadline is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TimerKey {
+    Tcp(Key),
+    Datagrams(Key),
+    Dns,
+    TimeWait,
+    Fragments,
+}
+
+impl Engine {
+    /// An engine without a policy: everything is dropped until [`Engine::set_rules`].
+    pub fn new(config: Config) -> Self {
+        let limits = Limits::default();
+        let mtu = config.mtu.clamp(1_280, 65_535);
+        let seed = config.seed;
+        Self {
+            slots: slots::arena(mtu),
+            refs: Refs::default(),
+            spare: Spare::default(),
+            pool: Pool::new(limits.buffers_total),
+            fragments: Reassembler::default(),
+            names: Names::new(seed),
+            budget: Budget::new(config.queue, mtu),
+            flows: Slab::new(),
+            by_pair: HashMap::with_hasher(Seeded(seed)),
+            time_waits: TimeWaits::new(seed),
+            datagrams: Datagrams::new(seed),
+            dns: Dns::new(seed),
+            sockets: Slab::new(),
+            timers: Timers::new(),
+            last_flow: 0,
+            buffered: 0,
+            held: 0,
+            commands: VecDeque::new(),
+            sends: VecDeque::new(),
+            recvs: VecDeque::new(),
+            starved: VecDeque::new(),
+            transmits: VecDeque::new(),
+            control: Control::default(),
+            events: VecDeque::new(),
+            notices: Vec::new(),
+            drops: BTreeMap::new(),
+            header: [0; MAX_HEADER],
+            packet: Vec::new(),
+            scratch: vec![0; 65_536].into_boxed_slice(),
+            config: Config { mtu, ..config },
+            limits,
+            rules: None,
+            now: Now::default(),
+            began: None,
+            random: seed,
+        }
+    }
+
+    /// Puts a policy and an identity in force, between two packets. Flows in progress are judged again on what is
+    /// known of them; one that may not go on is ended.
+    pub fn set_rules(&mut self, rules: Rules, now: Now) {
+        self.now = now;
+        self.limits = *rules.policy.limits();
+        self.rules = Some(rules);
+        self.judge_tcp_again();
+    }
+
+    /// Where the shell reads packets into: fill from the front.
+    pub fn rx_slots(&mut self) -> &mut [Slot] {
+        self.settle();
+        &mut self.slots
+    }
+
+    /// Takes the packets in the first `n` slots.
+    pub fn handle_packets(&mut self, n: usize, now: Now) {
+        self.now = now;
+        self.began.get_or_insert(now.mono);
+        for slot in 0..n.min(self.slots.len()) {
+            self.handle_slot(slot);
+        }
+    }
+
+    /// A socket that has bytes to go.
+    pub fn poll_send(&mut self) -> Option<SocketId> {
+        self.poll_tcp_send()
+    }
+
+    /// The bytes that `socket` has to send, as parts for one vectored write; returns how many parts.
+    pub fn send_parts<'a>(&'a self, socket: SocketId, parts: &mut [IoSlice<'a>]) -> usize {
+        self.tcp_send_parts(socket, parts)
+    }
+
+    /// How the write of [`Engine::send_parts`] went.
+    pub fn sent(&mut self, socket: SocketId, result: Result<usize, ErrorKind>, now: Now) {
+        self.now = now;
+        self.tcp_sent(socket, result);
+    }
+
+    /// A datagram to send.
+    pub fn poll_datagram(&mut self) -> Option<Outgoing<'_>> {
+        self.datagrams.poll(&self.slots)
+    }
+
+    /// A socket that has room again: whatever it has to read should be read now.
+    pub fn poll_recv(&mut self) -> Option<SocketId> {
+        self.poll_tcp_recv()
+    }
+
+    /// Room to receive into; `None` while the app takes no more, after which [`Engine::poll_recv`] will name the socket.
+    pub fn recv_room(&mut self, socket: SocketId) -> Option<&mut [u8]> {
+        self.tcp_recv_room(socket)
+    }
+
+    /// How the read into [`Engine::recv_room`] went: `Ok(0)` is the remote end's FIN.
+    pub fn received(&mut self, socket: SocketId, result: Result<usize, ErrorKind>, now: Now) {
+        self.now = now;
+        self.tcp_received(socket, result);
+    }
+
+    /// Room to receive one datagram into.
+    pub fn datagram_room(&mut self) -> &mut [u8] {
+        &mut self.scratch
+    }
+
+    /// The first `len` bytes of [`Engine::datagram_room`] came to `socket`.
+    pub fn handle_datagram(&mut self, socket: SocketId, from: SocketAddr, len: usize, now: Now) {
+        self.now = now;
+        match self.sockets.get(socket.0) {
+            Some(&Owner::Mapping(key)) => self.inbound_datagram(key, from, len),
+            Some(&Owner::Dns(index)) => self.dns_reply(index, from, len),
+            Some(Owner::Tcp(_)) | None => {}
+        }
+    }
+
+    /// Something happened to a socket.
+    pub fn handle_socket(&mut self, socket: SocketId, event: SocketEvent, now: Now) {
+        self.now = now;
+        match self.sockets.get(socket.0) {
+            Some(&Owner::Tcp(key)) => self.tcp_socket(key, event),
+            Some(&Owner::Mapping(key)) => self.mapping_socket(key, event),
+            Some(&Owner::Dns(index)) => self.dns_socket(index, event),
+            None => {}
+        }
+    }
+
+    /// Time has come to [`Engine::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
+        while let Some((at, key)) = self.timers.expire(now.mono) {
+            match key {
+                TimerKey::Tcp(key) => self.tcp_timeout(key, at),
+                TimerKey::Datagrams(key) => self.datagrams_timeout(key, at),
+                TimerKey::Dns => self.dns_timeout(at),
+                TimerKey::TimeWait => self.time_waits_timeout(at),
+                TimerKey::Fragments => self.fragments.expire(now.mono),
+            }
+        }
+    }
+
+    /// A packet for the device.
+    pub fn poll_packet(&mut self) -> Option<Transmit<'_>> {
+        if self.control.pop(&mut self.packet) {
+            return Some(Transmit {
+                header: &self.packet,
+                payload: &[],
+            });
+        }
+        self.poll_tcp_packet()
+    }
+
+    /// The device refused a packet of [`Engine::poll_packet`]: it is lost, and what matters is sent again.
+    pub fn packet_lost(&mut self) {
+        self.count("tun_refused");
+    }
+
+    /// Something for the shell to do.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// Something to tell the world.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`Engine::handle_timeout`]; `None`: never, unless something else happens.
+    pub fn poll_timeout(&mut self) -> Option<Duration> {
+        let Self {
+            timers,
+            flows,
+            datagrams,
+            dns,
+            time_waits,
+            fragments,
+            ..
+        } = self;
+        timers.next(|key, at| match key {
+            TimerKey::Tcp(key) => {
+                let flow = flows.get_mut(key)?;
+                let deadline = flow.deadline();
+                still_due(&mut flow.armed, at, deadline)
+            }
+            TimerKey::Datagrams(key) => datagrams.still_due(key, at),
+            TimerKey::Dns => dns.still_due(at),
+            TimerKey::TimeWait => time_waits.still_due(at),
+            TimerKey::Fragments => fragments.deadline(),
+        })
+    }
+
+    /// Ends every flow and tells what was dropped.
+    pub fn finish(&mut self, now: Now) {
+        self.now = now;
+        self.finish_tcp();
+        self.finish_datagrams();
+        let lost = self.fragments.take_dropped();
+        if lost > 0 {
+            *self.drops.entry("fragments").or_default() += lost;
+        }
+        let time = self.since_start().as_secs_f64();
+        for (reason, count) in std::mem::take(&mut self.drops) {
+            self.events.push_back(Event::Drop(DropEvent {
+                time,
+                reason,
+                count,
+            }));
+        }
+    }
+
+    fn handle_slot(&mut self, index: usize) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        if self.rules.is_none() {
+            self.count("no_policy");
+            return;
+        }
+        match wire::parse(slot.packet(), slot.checksum) {
+            Ok(Packet::Tcp(segment)) => self.handle_segment(index, &segment),
+            Ok(Packet::Udp(datagram)) => self.outbound_udp(index, datagram),
+            Ok(Packet::Echo(echo)) => self.outbound_echo(index, echo),
+            Ok(Packet::Fragment) => {
+                let whole = self.fragments.push(slot.packet(), self.now.mono);
+                if let Some(at) = self.fragments.deadline() {
+                    self.timers.arm(TimerKey::Fragments, at, &mut None);
+                }
+                if let Some(whole) = whole {
+                    self.handle_reassembled(index, &whole);
+                }
+            }
+            Err(reject) => self.count(reject.name()),
+        }
+    }
+
+    /// Puts a packet that came in fragments into the slot of its last one.
+    fn handle_reassembled(&mut self, index: usize, whole: &[u8]) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if slot.bytes.len() < whole.len() {
+            slot.bytes = vec![0; whole.len()].into_boxed_slice();
+        }
+        if let Some(room) = slot.bytes.get_mut(..whole.len()) {
+            room.copy_from_slice(whole);
+            slot.len = whole.len();
+            self.handle_slot(index);
+        }
+    }
+
+    fn since_start(&self) -> Duration {
+        self.now
+            .mono
+            .saturating_sub(self.began.unwrap_or(self.now.mono))
+    }
+
+    fn count(&mut self, reason: &'static str) {
+        *self.drops.entry(reason).or_default() += 1;
+    }
+
+    fn next_flow(&mut self) -> FlowNumber {
+        self.last_flow += 1;
+        self.last_flow
+    }
+
+    /// The next number of a splitmix64 sequence from the shell's seed.
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Whether the engine itself answers at this address.
+    fn is_own(&self, address: IpAddr) -> bool {
+        self.config.dns.contains(&address)
+    }
+
+    fn record(&mut self, pair: Pair, proto: Proto) -> Record {
+        let number = self.next_flow();
+        Record::new(number, pair, proto, &self.names, self.now)
+    }
+
+    /// Turns what a stream met into events.
+    fn report(
+        events: &mut VecDeque<Event>,
+        notices: &mut Vec<Notice>,
+        record: &mut Record,
+        time: Duration,
+    ) {
+        events.extend(
+            notices
+                .drain(..)
+                .filter_map(|notice| record.notice(notice, time)),
+        );
+    }
 }

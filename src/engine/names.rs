@@ -43,14 +43,19 @@ impl Names {
 
     /// Names of `address`, the one that was asked for first.
     pub(crate) fn of(&self, address: IpAddr) -> &[Arc<str>] {
-        self.by_address.get(&address).map_or(&[], |entry| &entry.chain)
+        self.by_address
+            .get(&address)
+            .map_or(&[], |entry| &entry.chain)
     }
 
     /// Takes in what an answer said.
     pub(crate) fn learn(&mut self, answer: &Answer) {
         for &address in &answer.addresses {
             self.turn += 1;
-            let entry = Entry { chain: answer.chain.clone(), turn: self.turn };
+            let entry = Entry {
+                chain: answer.chain.clone(),
+                turn: self.turn,
+            };
             self.by_address.insert(address, entry);
             self.order.push_back((address, self.turn));
         }
@@ -58,7 +63,11 @@ impl Names {
             let Some((address, turn)) = self.order.pop_front() else {
                 break;
             };
-            if self.by_address.get(&address).is_some_and(|entry| entry.turn == turn) {
+            if self
+                .by_address
+                .get(&address)
+                .is_some_and(|entry| entry.turn == turn)
+            {
                 self.by_address.remove(&address);
             }
         }
@@ -106,7 +115,10 @@ impl Answer {
                 addresses.push(address);
             }
         }
-        Some(Answer { chain: chain.into(), addresses })
+        Some(Answer {
+            chain: chain.into(),
+            addresses,
+        })
     }
 }
 
@@ -145,7 +157,12 @@ mod tests {
             false,
         ));
         for (name, rdata) in records {
-            packet.answers.push(ResourceRecord::new(Name::new(name).unwrap(), CLASS::IN, 60, rdata));
+            packet.answers.push(ResourceRecord::new(
+                Name::new(name).unwrap(),
+                CLASS::IN,
+                60,
+                rdata,
+            ));
         }
         packet.build_bytes_vec().unwrap()
     }
@@ -157,21 +174,33 @@ mod tests {
     #[test]
     fn every_alias_is_a_name_whatever_the_order_of_records() {
         let cname = |to| RData::CNAME(rdata::CNAME(Name::new_unchecked(to)));
-        let bytes = reply("WWW.shop.example", vec![
-            ("edge.cdn.example", a(1)),
-            ("track.example", cname("edge.cdn.example")),
-            ("www.shop.example", cname("track.example")),
-        ]);
+        let bytes = reply(
+            "WWW.shop.example",
+            vec![
+                ("edge.cdn.example", a(1)),
+                ("track.example", cname("edge.cdn.example")),
+                ("www.shop.example", cname("track.example")),
+            ],
+        );
         let answer = Answer::parse(&bytes).unwrap();
         let chain: Vec<_> = answer.chain.iter().map(|n| &**n).collect();
-        assert_eq!(chain, ["www.shop.example", "track.example", "edge.cdn.example"]);
+        assert_eq!(
+            chain,
+            ["www.shop.example", "track.example", "edge.cdn.example"]
+        );
         assert_eq!(answer.addresses, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
     }
 
     #[test]
     fn an_address_of_another_name_is_not_learned() {
-        let bytes = reply("a.example", vec![("evil.example", a(9)), ("a.example", a(1))]);
-        assert_eq!(Answer::parse(&bytes).unwrap().addresses, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+        let bytes = reply(
+            "a.example",
+            vec![("evil.example", a(9)), ("a.example", a(1))],
+        );
+        assert_eq!(
+            Answer::parse(&bytes).unwrap().addresses,
+            ["192.0.2.1".parse::<IpAddr>().unwrap()]
+        );
     }
 
     #[test]

@@ -71,7 +71,9 @@ impl Out {
         parts: &mut [IoSlice<'a>],
     ) -> (usize, usize) {
         let first = self.buffer.get(self.head..self.clear).unwrap_or(&[]);
-        let runs = std::iter::once(first).filter(|run| !run.is_empty()).chain(refs.iter(&self.refs, slots));
+        let runs = std::iter::once(first)
+            .filter(|run| !run.is_empty())
+            .chain(refs.iter(&self.refs, slots));
         let (mut count, mut bytes) = (0, 0);
         for (part, run) in parts.iter_mut().zip(runs) {
             *part = IoSlice::new(run);
@@ -133,7 +135,10 @@ mod tests {
     fn sendable(out: &Out, refs: &Refs, slots: &[Slot]) -> Vec<u8> {
         let mut parts = [IoSlice::new(&[]); 8];
         let (count, bytes) = out.parts(refs, slots, &mut parts);
-        let sent: Vec<u8> = parts[..count].iter().flat_map(|part| part.iter().copied()).collect();
+        let sent: Vec<u8> = parts[..count]
+            .iter()
+            .flat_map(|part| part.iter().copied())
+            .collect();
         assert_eq!(sent.len(), bytes);
         sent
     }
@@ -145,7 +150,10 @@ mod tests {
         let (mut refs, mut spare, mut out) = (Refs::default(), Spare::default(), Out::default());
         out.hold(b"abcdef", &mut spare);
         out.release(2);
-        assert_eq!((sendable(&out, &refs, &slots).as_slice(), out.held()), (&b"ab"[..], &b"cdef"[..]));
+        assert_eq!(
+            (sendable(&out, &refs, &slots).as_slice(), out.held()),
+            (&b"ab"[..], &b"cdef"[..])
+        );
         out.release(4);
         refs.push(&mut out.refs, 0, Span { start: 0, end: 6 });
         assert_eq!(sendable(&out, &refs, &slots), b"abcdefslot-0");
@@ -153,7 +161,10 @@ mod tests {
         assert_eq!(sendable(&out, &refs, &slots), b"ot-0");
         out.settle(&refs, &slots, &mut spare);
         slots[0].bytes.fill(0);
-        assert_eq!((sendable(&out, &refs, &slots).as_slice(), out.len()), (&b"ot-0"[..], 4));
+        assert_eq!(
+            (sendable(&out, &refs, &slots).as_slice(), out.len()),
+            (&b"ot-0"[..], 4)
+        );
         out.hold(b"held", &mut spare);
         assert_eq!((out.sendable(), out.len()), (4, 8));
         out.sent(4, &mut refs, &mut spare);

@@ -40,11 +40,26 @@ impl Record {
             app: Vec::new(),
             dst: pair.dst,
             proto,
-            names: known.iter().map(|name| (name.clone(), NameSource::Dns)).collect(),
+            names: known
+                .iter()
+                .map(|name| (name.clone(), NameSource::Dns))
+                .collect(),
             wall: now.wall,
         };
-        let verdict = Verdict { action: Action::Block, rule: "unjudged".into(), approved: false };
-        Self { number, pair, facts, verdict, opaque: None, bytes_out: 0, bytes_in: 0 }
+        let verdict = Verdict {
+            action: Action::Block,
+            rule: "unjudged".into(),
+            approved: false,
+        };
+        Self {
+            number,
+            pair,
+            facts,
+            verdict,
+            opaque: None,
+            bytes_out: 0,
+            bytes_in: 0,
+        }
     }
 
     /// The event that a notice becomes; what it says of the flow itself is taken in.
@@ -98,7 +113,12 @@ impl Record {
 
     /// The name closest to what the app asked for: its own claim, else the first name of the DNS chain.
     fn name(&self) -> Option<(Arc<str>, NameSource)> {
-        let claimed = self.facts.names.iter().rev().find(|(_, from)| *from != NameSource::Dns);
+        let claimed = self
+            .facts
+            .names
+            .iter()
+            .rev()
+            .find(|(_, from)| *from != NameSource::Dns);
         claimed.or(self.facts.names.first()).cloned()
     }
 }

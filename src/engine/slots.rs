@@ -16,7 +16,9 @@ pub struct Slot {
 
 impl Slot {
     pub(super) fn get(&self, span: Span) -> &[u8] {
-        self.bytes.get(span.start as usize..span.end as usize).unwrap_or(&[])
+        self.bytes
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or(&[])
     }
 
     /// The packet itself.
@@ -60,7 +62,11 @@ pub(super) struct RefList {
 
 impl Default for RefList {
     fn default() -> Self {
-        Self { first: Refs::NONE, last: Refs::NONE, bytes: 0 }
+        Self {
+            first: Refs::NONE,
+            last: Refs::NONE,
+            bytes: 0,
+        }
     }
 }
 
@@ -72,7 +78,11 @@ impl Refs {
             return;
         }
         let index = self.items.len() as u32;
-        self.items.push(Ref { slot: slot as u16, span, next: Self::NONE });
+        self.items.push(Ref {
+            slot: slot as u16,
+            span,
+            next: Self::NONE,
+        });
         match self.items.get_mut(list.last as usize) {
             Some(last) => last.next = index,
             None => list.first = index,
@@ -82,12 +92,18 @@ impl Refs {
     }
 
     /// The runs of a list, in order.
-    pub(super) fn iter<'a>(&'a self, list: &RefList, slots: &'a [Slot]) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn iter<'a>(
+        &'a self,
+        list: &RefList,
+        slots: &'a [Slot],
+    ) -> impl Iterator<Item = &'a [u8]> {
         let mut at = list.first;
         std::iter::from_fn(move || {
             let item = self.items.get(at as usize)?;
             at = item.next;
-            slots.get(item.slot as usize).map(|slot| slot.get(item.span))
+            slots
+                .get(item.slot as usize)
+                .map(|slot| slot.get(item.span))
         })
     }
 
@@ -138,6 +154,12 @@ mod tests {
         refs.consume(&mut one, 16);
         assert_eq!(refs.iter(&one, &slots).count(), 0);
         refs.push(&mut one, 7, Span { start: 0, end: 1 });
-        assert_eq!(refs.iter(&one, &slots).flatten().copied().collect::<Vec<_>>(), [7]);
+        assert_eq!(
+            refs.iter(&one, &slots)
+                .flatten()
+                .copied()
+                .collect::<Vec<_>>(),
+            [7]
+        );
     }
 }

@@ -30,13 +30,33 @@ impl Assembler {
         self.parts.is_empty()
     }
 
+    /// Sequence number of the first byte kept.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.parts.first().map(|part| part.seq)
+    }
+
+    /// Whether `len` more bytes would be kept, at whatever place.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        // One insertion may fill every hole between parts.
+        self.bytes + len <= Self::MOST_BYTES && 2 * self.parts.len() < Self::MOST_PARTS
+    }
+
+    /// Bytes of memory, bookkeeping included.
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes + self.parts.len() * size_of::<Part>()
+    }
+
     /// Keeps the bytes at `seq` that are not there yet.
     pub(crate) fn insert(&mut self, seq: u32, bytes: &[u8]) {
         let (mut seq, mut bytes) = (seq, bytes);
         let mut index = 0;
         while !bytes.is_empty() {
             // Skip the parts that end at or before `seq`.
-            while self.parts.get(index).is_some_and(|part| !before(seq, part.end())) {
+            while self
+                .parts
+                .get(index)
+                .is_some_and(|part| !before(seq, part.end()))
+            {
                 index += 1;
             }
             let gap = match self.parts.get(index) {
@@ -54,7 +74,13 @@ impl Assembler {
                 return;
             }
             self.bytes += new;
-            self.parts.insert(index, Part { seq, bytes: bytes[..new].to_vec() });
+            self.parts.insert(
+                index,
+                Part {
+                    seq,
+                    bytes: bytes[..new].to_vec(),
+                },
+            );
             seq = seq.wrapping_add(new as u32);
             bytes = &bytes[new..];
         }

@@ -11,10 +11,9 @@ mod tcp;
 mod timer;
 
 pub(crate) use pool::Pool;
-pub(crate) use retain::Place;
 pub(crate) use slab::{Key, Slab};
-pub(crate) use tcp::{Emit, Expiry, NoRoom, Tcp};
-pub(crate) use timer::Timers;
+pub(crate) use tcp::{Expiry, NoRoom, Tcp};
+pub(crate) use timer::{Timers, still_due};
 
 /// Whether sequence number `a` comes before `b` (RFC 9293 section 3.4, modulo 2³²).
 pub(crate) fn before(a: u32, b: u32) -> bool {

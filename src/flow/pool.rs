@@ -15,7 +15,11 @@ impl Pool {
 
     /// A pool that never has more than `bytes` out.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { free: Vec::new(), out: 0, most: (bytes / Self::CHUNK).max(1) }
+        Self {
+            free: Vec::new(),
+            out: 0,
+            most: (bytes / Self::CHUNK).max(1),
+        }
     }
 
     /// A chunk with unspecified content; `None` while all are out.
@@ -24,7 +28,11 @@ impl Pool {
             return None;
         }
         self.out += 1;
-        Some(self.free.pop().unwrap_or_else(|| vec![0; Self::CHUNK].into_boxed_slice()))
+        Some(
+            self.free
+                .pop()
+                .unwrap_or_else(|| vec![0; Self::CHUNK].into_boxed_slice()),
+        )
     }
 
     /// Takes a chunk back.

@@ -43,12 +43,29 @@ impl Retain {
     }
 
     /// Room for at most `most` bytes behind the last one; `None` while the pool is empty.
-    pub(crate) fn room(&mut self, most: usize, segment: usize, pool: &mut Pool) -> Option<&mut [u8]> {
-        let full = self.chunks.back().is_none_or(|chunk| chunk.end == chunk.limit);
+    pub(crate) fn room(
+        &mut self,
+        most: usize,
+        segment: usize,
+        pool: &mut Pool,
+    ) -> Option<&mut [u8]> {
+        let full = self
+            .chunks
+            .back()
+            .is_none_or(|chunk| chunk.end == chunk.limit);
         if full {
             let bytes = pool.take()?;
-            let limit = if segment <= bytes.len() { bytes.len() / segment * segment } else { bytes.len() };
-            self.chunks.push_back(Chunk { bytes, start: 0, end: 0, limit });
+            let limit = if segment <= bytes.len() {
+                bytes.len() / segment * segment
+            } else {
+                bytes.len()
+            };
+            self.chunks.push_back(Chunk {
+                bytes,
+                start: 0,
+                end: 0,
+                limit,
+            });
         }
         let chunk = self.chunks.back_mut()?;
         let end = chunk.limit.min(chunk.end.saturating_add(most));
@@ -96,7 +113,11 @@ impl Retain {
             let here = chunk.end - chunk.start;
             if offset < here {
                 let start = chunk.start + offset;
-                return Place { chunk: index, start, end: chunk.end.min(start.saturating_add(most)) };
+                return Place {
+                    chunk: index,
+                    start,
+                    end: chunk.end.min(start.saturating_add(most)),
+                };
             }
             offset -= here;
         }
@@ -106,7 +127,9 @@ impl Retain {
     /// The bytes of a place found since the last change.
     pub(crate) fn bytes(&self, place: Place) -> &[u8] {
         let chunk = self.chunks.get(place.chunk);
-        chunk.and_then(|chunk| chunk.bytes.get(place.start..place.end)).unwrap_or(&[])
+        chunk
+            .and_then(|chunk| chunk.bytes.get(place.start..place.end))
+            .unwrap_or(&[])
     }
 }
 
@@ -142,10 +165,16 @@ mod tests {
         let mut pool = Pool::new(4 * Pool::CHUNK);
         let mut retain = Retain::default();
         for value in 0..3u8 {
-            retain.room(usize::MAX, Pool::CHUNK, &mut pool).unwrap().fill(value);
+            retain
+                .room(usize::MAX, Pool::CHUNK, &mut pool)
+                .unwrap()
+                .fill(value);
             retain.fill(Pool::CHUNK);
         }
-        assert_eq!(retain.bytes(retain.place(Pool::CHUNK * 2 + 5, 3)), [2, 2, 2]);
+        assert_eq!(
+            retain.bytes(retain.place(Pool::CHUNK * 2 + 5, 3)),
+            [2, 2, 2]
+        );
         assert_eq!(retain.place(Pool::CHUNK * 3, 3).len(), 0);
     }
 }

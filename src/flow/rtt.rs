@@ -18,7 +18,12 @@ impl Rtt {
     const MOST: Duration = Duration::from_secs(60);
 
     pub(crate) fn new() -> Self {
-        Self { smoothed: None, variation: Duration::ZERO, timeout: Self::INITIAL, backoff: 0 }
+        Self {
+            smoothed: None,
+            variation: Duration::ZERO,
+            timeout: Self::INITIAL,
+            backoff: 0,
+        }
     }
 
     /// Takes in a sample of a segment that was sent once (Karn's algorithm).

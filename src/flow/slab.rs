@@ -26,13 +26,20 @@ impl Key {
     }
 
     pub(crate) fn from_bits(bits: u64) -> Self {
-        Self { index: bits as u32, generation: (bits >> 32) as u32 }
+        Self {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
     }
 }
 
 impl<T> Slab<T> {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), len: 0 }
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -45,11 +52,20 @@ impl<T> Slab<T> {
             && let Some(entry) = self.entries.get_mut(index as usize)
         {
             entry.value = Some(value);
-            return Key { index, generation: entry.generation };
+            return Key {
+                index,
+                generation: entry.generation,
+            };
         }
         let index = self.entries.len() as u32;
-        self.entries.push(Entry { generation: 0, value: Some(value) });
-        Key { index, generation: 0 }
+        self.entries.push(Entry {
+            generation: 0,
+            value: Some(value),
+        });
+        Key {
+            index,
+            generation: 0,
+        }
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
@@ -66,18 +82,33 @@ impl<T> Slab<T> {
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         let entry = self.entries.get(key.index as usize)?;
-        entry.value.as_ref().filter(|_| entry.generation == key.generation)
+        entry
+            .value
+            .as_ref()
+            .filter(|_| entry.generation == key.generation)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let entry = self.entries.get_mut(key.index as usize)?;
-        entry.value.as_mut().filter(|_| entry.generation == key.generation)
+        entry
+            .value
+            .as_mut()
+            .filter(|_| entry.generation == key.generation)
     }
 
     /// Keys of all entries, by index.
     pub(crate) fn keys(&self) -> Vec<Key> {
-        let occupied = self.entries.iter().enumerate().filter(|(_, entry)| entry.value.is_some());
-        occupied.map(|(index, entry)| Key { index: index as u32, generation: entry.generation }).collect()
+        let occupied = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.value.is_some());
+        occupied
+            .map(|(index, entry)| Key {
+                index: index as u32,
+                generation: entry.generation,
+            })
+            .collect()
     }
 }
 

@@ -5,7 +5,13 @@
 
 use std::time::Duration;
 
-use super::{Pool, assembler::Assembler, before, retain::{Place, Retain}, rtt::Rtt};
+use super::{
+    Pool,
+    assembler::Assembler,
+    before,
+    retain::{Place, Retain},
+    rtt::Rtt,
+};
 use crate::wire::{Flags, Segment};
 
 /// State of one connection, from the app's SYN on.
@@ -184,6 +190,11 @@ impl Tcp {
         self.fin_seen && self.fin_acked
     }
 
+    /// Whether something of the app's has not been acknowledged yet.
+    pub(crate) fn ack_is_due(&self) -> bool {
+        self.due.ack
+    }
+
     /// Whether the app's FIN and all bytes before it have come.
     pub(crate) fn fin_seen(&self) -> bool {
         self.fin_seen
@@ -197,7 +208,10 @@ impl Tcp {
             // RFC 5961 section 3.2: exact, or it is challenged.
             if seq == self.rcv_nxt {
                 arrival.reset = true;
-            } else if self.state != State::Parked && !before(seq, self.rcv_nxt) && before(seq, self.rcv_edge) {
+            } else if self.state != State::Parked
+                && !before(seq, self.rcv_nxt)
+                && before(seq, self.rcv_edge)
+            {
                 self.due.ack = true;
             }
             return arrival;
@@ -211,7 +225,9 @@ impl Tcp {
             return arrival;
         }
         let fin = segment.flags.contains(Flags::FIN);
-        let end = seq.wrapping_add(payload.len() as u32).wrapping_add(u32::from(fin));
+        let end = seq
+            .wrapping_add(payload.len() as u32)
+            .wrapping_add(u32::from(fin));
         let outside = before(self.rcv_edge, seq) || before(end, self.rcv_nxt);
         if !segment.flags.contains(Flags::ACK) || outside {
             self.due.ack = true;
@@ -256,7 +272,11 @@ impl Tcp {
     }
 
     /// Room for bytes from the remote end, in the very place they will be sent from.
-    pub(crate) fn recv_room(&mut self, now: Duration, pool: &mut Pool) -> Result<&mut [u8], NoRoom> {
+    pub(crate) fn recv_room(
+        &mut self,
+        now: Duration,
+        pool: &mut Pool,
+    ) -> Result<&mut [u8], NoRoom> {
         let most = self.snd_wnd.min(Self::MOST_FLIGHT) as usize;
         let room = most.saturating_sub(self.data.len());
         let worth = usize::from(self.mss).min(most / 2).max(1);
@@ -264,7 +284,9 @@ impl Tcp {
             self.arm_probe(now);
             return Err(NoRoom::Window);
         }
-        self.data.room(room, self.mss.into(), pool).ok_or(NoRoom::Pool)
+        self.data
+            .room(room, self.mss.into(), pool)
+            .ok_or(NoRoom::Pool)
     }
 
     /// `n` bytes were received into the room.
@@ -322,15 +344,20 @@ impl Tcp {
             let place = self.data.place(0, self.mss.into());
             self.timed = None;
             self.start_timer(now);
-            let fin = self.eof && self.snd_max == self.fin_seq().wrapping_add(1) && place.len() == self.data.len();
+            let fin = self.eof
+                && self.snd_max == self.fin_seq().wrapping_add(1)
+                && place.len() == self.data.len();
             return Some(self.emit(self.snd_una, place, fin, allowed));
         }
         let offset = self.snd_nxt.wrapping_sub(self.base) as usize;
         let unsent = self.data.len().saturating_sub(offset);
         let usable = (self.snd_wnd.min(self.window) as usize).saturating_sub(offset);
-        let place = self.data.place(offset, unsent.min(usable).min(self.mss.into()));
+        let place = self
+            .data
+            .place(offset, unsent.min(usable).min(self.mss.into()));
         // Sender's silly window avoidance: a runt goes only when it is all there is, or nothing is on its way.
-        let runt = place.len() < usize::from(self.mss) && place.len() < unsent && place.len() == usable;
+        let runt =
+            place.len() < usize::from(self.mss) && place.len() < unsent && place.len() == usable;
         let idle = self.snd_nxt == self.snd_una;
         if place.len() > 0 && (!runt || idle) {
             let seq = self.snd_nxt;
@@ -350,7 +377,12 @@ impl Tcp {
         }
         if std::mem::take(&mut self.due.probe) {
             // As Linux: a byte that is acknowledged already makes the app say its window.
-            return Some(self.emit(self.snd_una.wrapping_sub(1), Place::default(), false, allowed));
+            return Some(self.emit(
+                self.snd_una.wrapping_sub(1),
+                Place::default(),
+                false,
+                allowed,
+            ));
         }
         if self.due.ack || self.update_is_due(allowed) {
             return Some(self.emit(self.snd_max, Place::default(), false, allowed));
@@ -384,7 +416,11 @@ impl Tcp {
             return Expiry::Go;
         }
         self.timer = None;
-        let most = if self.state == State::Open { Self::MOST_ATTEMPTS } else { Self::MOST_SYN_ACKS };
+        let most = if self.state == State::Open {
+            Self::MOST_ATTEMPTS
+        } else {
+            Self::MOST_SYN_ACKS
+        };
         let outstanding = before(self.snd_una, self.snd_max);
         self.rtt.back_off();
         if outstanding && self.rtt.attempts() > most {
@@ -444,7 +480,8 @@ impl Tcp {
             self.duplicates = self.duplicates.saturating_add(1);
             if self.duplicates == 3 && self.recover.is_none() {
                 self.recover = Some(self.snd_max);
-                self.window = (self.snd_max.wrapping_sub(self.snd_una) / 2).max(4 * u32::from(self.mss));
+                self.window =
+                    (self.snd_max.wrapping_sub(self.snd_una) / 2).max(4 * u32::from(self.mss));
                 self.due.repeat = true;
             }
         }
@@ -465,14 +502,20 @@ impl Tcp {
             return 0..0;
         }
         self.due.ack = true;
-        let known = if before(seq, self.rcv_nxt) { self.rcv_nxt.wrapping_sub(seq) as usize } else { 0 };
+        let known = if before(seq, self.rcv_nxt) {
+            self.rcv_nxt.wrapping_sub(seq) as usize
+        } else {
+            0
+        };
         let room = self.rcv_edge.wrapping_sub(seq) as usize;
         let end = payload.len().min(room);
         if self.fin_seen || known >= end {
             return 0..0;
         }
         if before(self.rcv_nxt, seq) {
-            self.early.get_or_insert_default().insert(seq, &payload[..end]);
+            self.early
+                .get_or_insert_default()
+                .insert(seq, &payload[..end]);
             return 0..0;
         }
         self.rcv_nxt = seq.wrapping_add(end as u32);
@@ -510,7 +553,9 @@ impl Tcp {
 
     /// Asks for the app's window when that is all that can be waited for.
     fn arm_probe(&mut self, now: Duration) {
-        let waits = self.state == State::Open && self.timer.is_none() && !before(self.snd_una, self.snd_max);
+        let waits = self.state == State::Open
+            && self.timer.is_none()
+            && !before(self.snd_una, self.snd_max);
         if waits && self.snd_wnd < u32::from(self.mss) {
             self.start_timer(now);
         }
@@ -518,7 +563,10 @@ impl Tcp {
 
     fn update_is_due(&self, allowed: u32) -> bool {
         let open = self.rcv_edge.wrapping_sub(self.rcv_nxt);
-        !self.fin_seen && allowed > open && open < allowed / 2 && allowed - open >= 2 * u32::from(self.mss)
+        !self.fin_seen
+            && allowed > open
+            && open < allowed / 2
+            && allowed - open >= 2 * u32::from(self.mss)
     }
 
     fn emit(&mut self, seq: u32, place: Place, fin: bool, allowed: u32) -> Emit {
@@ -548,10 +596,19 @@ impl Tcp {
         let open = self.rcv_edge.wrapping_sub(self.rcv_nxt);
         // Receiver's silly window avoidance: small steps wait.
         let step = allowed.saturating_sub(open);
-        let open = if step >= u32::from(self.mss) { allowed } else { open };
+        let open = if step >= u32::from(self.mss) {
+            allowed
+        } else {
+            open
+        };
         // Rounding up keeps the edge where it was said to be; without room it is rounded down, or the app could
         // push it on for ever, a byte at a time.
-        let units = if allowed > 0 { open.div_ceil(1 << shift) } else { open >> shift }.min(65_535);
+        let units = if allowed > 0 {
+            open.div_ceil(1 << shift)
+        } else {
+            open >> shift
+        }
+        .min(65_535);
         let said = self.rcv_nxt.wrapping_add(units << shift);
         if before(self.rcv_edge, said) {
             self.rcv_edge = said;

@@ -10,7 +10,9 @@ pub(crate) struct Timers<K> {
 
 impl<K: Ord + Copy> Timers<K> {
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new() }
+        Self {
+            heap: BinaryHeap::new(),
+        }
     }
 
     /// Sees to it that `key` comes out at `deadline`. `armed` is the owner's note of its earliest entry here.
@@ -21,13 +23,20 @@ impl<K: Ord + Copy> Timers<K> {
         }
     }
 
-    /// The earliest entry, which `is_live` has confirmed; others are dropped on the way.
-    pub(crate) fn next(&mut self, mut is_live: impl FnMut(K, Duration) -> bool) -> Option<Duration> {
+    /// The earliest deadline. `due` gives the deadline of the owner of an entry by [`still_due`]; what has moved later
+    /// moves here too, so that nobody is woken for nothing.
+    pub(crate) fn next(
+        &mut self,
+        mut due: impl FnMut(K, Duration) -> Option<Duration>,
+    ) -> Option<Duration> {
         while let Some(&Reverse((at, key))) = self.heap.peek() {
-            if is_live(key, at) {
-                return Some(at);
+            let deadline = due(key, at);
+            if deadline.is_some_and(|deadline| deadline <= at) {
+                return deadline;
             }
             self.heap.pop();
+            self.heap
+                .extend(deadline.map(|later| Reverse((later, key))));
         }
         None
     }
@@ -39,6 +48,19 @@ impl<K: Ord + Copy> Timers<K> {
         }
         self.heap.pop().map(|Reverse(entry)| entry)
     }
+}
+
+/// The owner's `deadline` as it is now, if the entry at `at` is the one it noted; the note follows.
+pub(crate) fn still_due(
+    armed: &mut Option<Duration>,
+    at: Duration,
+    deadline: Option<Duration>,
+) -> Option<Duration> {
+    if *armed != Some(at) {
+        return None;
+    }
+    *armed = deadline;
+    deadline
 }
 
 #[cfg(test)]
@@ -56,7 +78,15 @@ mod tests {
         assert_eq!((armed, timers.heap.len()), (Some(ms(400)), 2));
         assert_eq!(timers.expire(ms(399)), None);
         assert_eq!(timers.expire(ms(400)), Some((ms(400), 1)));
-        assert_eq!(timers.next(|_, at| armed == Some(at)), None, "stale entries do not wake anybody");
+        armed = Some(ms(500));
+        let mut next = |deadline| timers.next(|_, at| still_due(&mut armed, at, deadline));
+        assert_eq!(
+            next(Some(ms(900))),
+            Some(ms(900)),
+            "nobody is woken at the old time"
+        );
+        assert_eq!(next(None), None, "nobody is woken for nothing");
+        assert_eq!(armed, None);
         assert!(timers.heap.is_empty());
     }
 }

@@ -18,7 +18,11 @@ impl Stream {
         self.unit = Unit::default();
         self.unit.grant(payload.len());
         if self.is_quic(payload, cx) {
-            return Step { release: payload.len(), gate: Gate::Open, wake: None };
+            return Step {
+                release: payload.len(),
+                gate: Gate::Open,
+                wake: None,
+            };
         }
         self.opaque = None;
         if sniff::is_dns_port(cx.facts.dst.port()) && self.proto == Proto::Udp {
@@ -29,7 +33,11 @@ impl Stream {
         if self.stops(cx) {
             return self.closed(0);
         }
-        Step { release: payload.len(), gate: Gate::Open, wake: None }
+        Step {
+            release: payload.len(),
+            gate: Gate::Open,
+            wake: None,
+        }
     }
 
     /// Searches a DNS message that begins at `start`: the names asked for, label by label and joined, and the rest.
@@ -43,12 +51,21 @@ impl Stream {
             let dotted = Questions::dotted(bytes);
             self.scan_part(Place::Name, &dotted, Wire::Stretch(first + 1), first, cx);
             let (joined, origins) = Questions::joined(bytes);
-            let origins: Vec<(usize, u64)> =
-                origins.iter().enumerate().map(|(at, wire)| (at, first + *wire as u64)).collect();
+            let origins: Vec<(usize, u64)> = origins
+                .iter()
+                .enumerate()
+                .map(|(at, wire)| (at, first + *wire as u64))
+                .collect();
             self.scan_part(Place::Name, &joined, Wire::Stretches(&origins), first, cx);
         }
         let rest = &message[questions.end..];
-        self.scan_part(Place::Datagram, rest, Wire::Stretch(start + questions.end as u64), start, cx);
+        self.scan_part(
+            Place::Datagram,
+            rest,
+            Wire::Stretch(start + questions.end as u64),
+            start,
+            cx,
+        );
     }
 
     fn scan_datagram(&mut self, payload: &[u8], cx: &mut Context<'_>) {
@@ -56,15 +73,36 @@ impl Stream {
         let detector = &cx.rules.detector;
         if !self.between.carried().is_empty() {
             let near = payload.len().min(detector.context());
-            let tail = if near < payload.len() { Tail::Open } else { Tail::Closed };
-            let piece = Piece { text: &payload[..near], known: 0, tail, wire: Wire::Stretch(0) };
+            let tail = if near < payload.len() {
+                Tail::Open
+            } else {
+                Tail::Closed
+            };
+            let piece = Piece {
+                text: &payload[..near],
+                known: 0,
+                tail,
+                wire: Wire::Stretch(0),
+            };
             self.between.scan(&piece, detector, &mut self.unit);
         }
-        self.between.absorb(payload, detector.context());
+        self.between.absorb(payload, 0, detector.context());
     }
 
-    fn scan_part(&mut self, place: Place, text: &[u8], wire: Wire<'_>, start: u64, cx: &Context<'_>) {
-        let piece = Piece { text, known: 0, tail: Tail::Closed, wire };
+    fn scan_part(
+        &mut self,
+        place: Place,
+        text: &[u8],
+        wire: Wire<'_>,
+        start: u64,
+        cx: &Context<'_>,
+    ) {
+        let piece = Piece {
+            text,
+            known: 0,
+            tail: Tail::Closed,
+            wire,
+        };
         Scanner::new(place, &[], start).scan(&piece, &cx.rules.detector, &mut self.unit);
     }
 

@@ -101,7 +101,11 @@ impl Inspector {
         let url = Url::split(request.url);
         let to = Destination::at(url.host, url.port);
         let mut unit = Unit::default();
-        let headers: String = request.headers.iter().flat_map(|(name, value)| [*name, ": ", *value, "\r\n"]).collect();
+        let headers: String = request
+            .headers
+            .iter()
+            .flat_map(|(name, value)| [*name, ": ", *value, "\r\n"])
+            .collect();
         let body: Cow<'_, [u8]> = match request.body {
             [whole] => Cow::Borrowed(*whole),
             pieces => Cow::Owned(pieces.concat()),
@@ -116,7 +120,12 @@ impl Inspector {
             (Place::Body, &body),
         ] {
             unit.grant(text.len());
-            let piece = Piece { text, known: 0, tail: Tail::Closed, wire: Wire::Stretch(0) };
+            let piece = Piece {
+                text,
+                known: 0,
+                tail: Tail::Closed,
+                wire: Wire::Stretch(0),
+            };
             Scanner::new(place, &[], 0).scan(&piece, &self.rules.detector, &mut unit);
         }
         self.inspect(Proto::Tcp, &to, |cx| {
@@ -140,7 +149,9 @@ impl Inspector {
                         let Step { release, gate, .. } = step;
                         rest = rest.get(release..).unwrap_or_default();
                         step = match gate {
-                            Gate::Ask(_) | Gate::Block(_) => stream.resume(About::Content, rest, cx),
+                            Gate::Ask(_) | Gate::Block(_) => {
+                                stream.resume(About::Content, rest, cx)
+                            }
                             Gate::Open if finished => break,
                             Gate::Open => {
                                 finished = true;
@@ -153,12 +164,21 @@ impl Inspector {
         })
     }
 
-    fn inspect(&self, proto: Proto, to: &Destination, run: impl FnOnce(&mut Context<'_>)) -> Inspection {
+    fn inspect(
+        &self,
+        proto: Proto,
+        to: &Destination,
+        run: impl FnOnce(&mut Context<'_>),
+    ) -> Inspection {
         let mut facts = Facts {
             app: Vec::new(),
             dst: to.address,
             proto,
-            names: to.name.iter().map(|name| (name.clone(), NameSource::Dns)).collect(),
+            names: to
+                .name
+                .iter()
+                .map(|name| (name.clone(), NameSource::Dns))
+                .collect(),
             wall: 0,
         };
         let mut notices = Vec::new();
@@ -171,8 +191,11 @@ impl Inspector {
             notices: &mut notices,
         });
         let policy = &self.rules.policy;
-        let mut inspection =
-            Inspection { findings: Vec::new(), verdict: policy.connection(&facts), opaque: None };
+        let mut inspection = Inspection {
+            findings: Vec::new(),
+            verdict: policy.connection(&facts),
+            opaque: None,
+        };
         for notice in notices {
             match notice {
                 Notice::Finding { finding, verdict } => {
@@ -204,7 +227,10 @@ impl Destination {
     fn at(host: &str, port: u16) -> Destination {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         match host.parse::<IpAddr>() {
-            Ok(address) => Destination { name: None, address: SocketAddr::new(address, port) },
+            Ok(address) => Destination {
+                name: None,
+                address: SocketAddr::new(address, port),
+            },
             Err(_) => {
                 let name = host.trim_end_matches('.').to_ascii_lowercase();
                 Destination {
@@ -225,7 +251,10 @@ impl FromStr for Destination {
             None => (text, HTTP_PORT),
         };
         let to = Destination::at(host, port);
-        let plausible = |name: &Arc<str>| name.chars().all(|char| char.is_alphanumeric() || "-._".contains(char));
+        let plausible = |name: &Arc<str>| {
+            name.chars()
+                .all(|char| char.is_alphanumeric() || "-._".contains(char))
+        };
         match &to.name {
             Some(name) if plausible(name) => Ok(to),
             None if !host.is_empty() => Ok(to),
@@ -250,10 +279,20 @@ impl<'a> Url<'a> {
         let target = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(target);
         let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let default = if scheme.eq_ignore_ascii_case("https") { HTTPS_PORT } else { HTTP_PORT };
+        let default = if scheme.eq_ignore_ascii_case("https") {
+            HTTPS_PORT
+        } else {
+            HTTP_PORT
+        };
         let (host, port) = split_port(host).unwrap_or((host, ""));
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Url { user, host, port: port.parse().unwrap_or(default), path, query }
+        Url {
+            user,
+            host,
+            port: port.parse().unwrap_or(default),
+            path,
+            query,
+        }
     }
 }
 
@@ -276,7 +315,11 @@ mod tests {
     #[test]
     fn reads_destinations() {
         for (text, name, address) in [
-            ("Collector.example.", Some("collector.example"), "0.0.0.0:80"),
+            (
+                "Collector.example.",
+                Some("collector.example"),
+                "0.0.0.0:80",
+            ),
             ("c.example:9999", Some("c.example"), "0.0.0.0:9999"),
             ("192.0.2.1", None, "192.0.2.1:80"),
             ("192.0.2.1:53", None, "192.0.2.1:53"),
@@ -285,9 +328,20 @@ mod tests {
             ("[2001:db8::1]", None, "[2001:db8::1]:80"),
         ] {
             let to: Destination = text.parse().unwrap();
-            assert_eq!((to.name.as_deref(), to.address), (name, address.parse().unwrap()), "{text}");
+            assert_eq!(
+                (to.name.as_deref(), to.address),
+                (name, address.parse().unwrap()),
+                "{text}"
+            );
         }
-        for text in ["", "a b", "c.example:port", "c.example:99999", ":80", "http://c.example"] {
+        for text in [
+            "",
+            "a b",
+            "c.example:port",
+            "c.example:99999",
+            ":80",
+            "http://c.example",
+        ] {
             assert_eq!(text.parse::<Destination>(), Err(DestinationError), "{text}");
         }
     }

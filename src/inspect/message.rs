@@ -100,7 +100,14 @@ impl Message {
         detector: &Detector,
         unit: &mut Unit,
     ) -> usize {
-        let mut scan = Scan { bytes, base, known, detector, unit, body: self.head_end };
+        let mut scan = Scan {
+            bytes,
+            base,
+            known,
+            detector,
+            unit,
+            body: self.head_end,
+        };
         let mut reader = self.reader.clone();
         let mut scanner = Some(&mut self.scanner).filter(|_| self.section.is_some());
         let mut fresh = Scanner::new(Place::Path, &[], 0);
@@ -130,7 +137,9 @@ impl Message {
                 scanner = None;
                 fresh = scanner_for(part, base + range.start as u64, self.head_end);
             }
-            group.get_or_insert_with(|| Group::new(part)).push(range, bytes);
+            group
+                .get_or_insert_with(|| Group::new(part))
+                .push(range, bytes);
         }
         scan.aside(frame);
         match group {
@@ -153,7 +162,8 @@ impl Message {
                     self.section = Some(part);
                     self.scanner = scanner_for(part, base + at as u64, self.head_end);
                 }
-                self.scanner.absorb(&bytes[at..at + take], context);
+                self.scanner
+                    .absorb(&bytes[at..at + take], base + at as u64, context);
             }
             at += take;
         }
@@ -186,13 +196,29 @@ impl Scan<'_> {
         let base = self.base;
         let stretches: Vec<(usize, u64)>;
         let (text, wire): (&[u8], Wire<'_>) = if group.copy.is_empty() {
-            (&self.bytes[group.range.clone()], Wire::Stretch(base + group.range.start as u64))
+            (
+                &self.bytes[group.range.clone()],
+                Wire::Stretch(base + group.range.start as u64),
+            )
         } else {
-            stretches = group.stretches.iter().map(|(text, wire)| (*text, base + *wire as u64)).collect();
+            stretches = group
+                .stretches
+                .iter()
+                .map(|(text, wire)| (*text, base + *wire as u64))
+                .collect();
             (&group.copy, Wire::Stretches(&stretches))
         };
         let known = group.texts_before(self.known).min(text.len());
-        let hold = scanner.scan(&Piece { text, known, tail, wire }, self.detector, self.unit);
+        let hold = scanner.scan(
+            &Piece {
+                text,
+                known,
+                tail,
+                wire,
+            },
+            self.detector,
+            self.unit,
+        );
         match hold {
             0 => 0,
             hold => self.bytes.len() - group.wire_at(text.len().saturating_sub(hold)),
@@ -206,8 +232,12 @@ impl Scan<'_> {
         }
         let start = self.base + frame.start as u64;
         let mut scanner = scanner_for(Part::Frame, start, self.body);
-        let piece =
-            Piece { text: &self.bytes[frame], known: 0, tail: Tail::Closed, wire: Wire::Stretch(start) };
+        let piece = Piece {
+            text: &self.bytes[frame],
+            known: 0,
+            tail: Tail::Closed,
+            wire: Wire::Stretch(start),
+        };
         scanner.scan(&piece, self.detector, self.unit);
     }
 }
@@ -222,7 +252,12 @@ struct Group {
 
 impl Group {
     fn new(part: Part) -> Self {
-        Self { part, range: 0..0, copy: Vec::new(), stretches: Vec::new() }
+        Self {
+            part,
+            range: 0..0,
+            copy: Vec::new(),
+            stretches: Vec::new(),
+        }
     }
 
     fn push(&mut self, range: Range<usize>, bytes: &[u8]) {
@@ -259,7 +294,10 @@ impl Group {
             (None, false) => 0,
             (Some(at), false) => {
                 let (text, start) = self.stretches[at];
-                let next = self.stretches.get(after).map_or(self.copy.len(), |(text, _)| *text);
+                let next = self
+                    .stretches
+                    .get(after)
+                    .map_or(self.copy.len(), |(text, _)| *text);
                 next.min(text + (wire - start))
             }
         }

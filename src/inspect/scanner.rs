@@ -14,6 +14,10 @@ pub(super) struct Scanner {
     /// Where the place begins, in bytes from the start of the stream.
     start: u64,
     carry: Vec<u8>,
+    /// Bytes of text that were released.
+    released: u64,
+    /// Where they stand on the wire, as far as they are carried: text position, and wire position from there on.
+    stretches: Vec<(u64, u64)>,
     /// Whether the text began before what is carried.
     cut: bool,
     json: Option<bool>,
@@ -50,11 +54,25 @@ pub(super) enum Wire<'a> {
 
 impl Scanner {
     pub(super) fn new(place: Place, wrappers: &'static [Wrapper], start: u64) -> Self {
-        Self { place, wrappers, start, carry: Vec::new(), cut: false, json: None }
+        Self {
+            place,
+            wrappers,
+            start,
+            carry: Vec::new(),
+            released: 0,
+            stretches: Vec::new(),
+            cut: false,
+            json: None,
+        }
     }
 
     /// Searches what is new in `piece`; returns how many bytes at its end must wait for more.
-    pub(super) fn scan(&mut self, piece: &Piece<'_>, detector: &Detector, unit: &mut Unit) -> usize {
+    pub(super) fn scan(
+        &mut self,
+        piece: &Piece<'_>,
+        detector: &Detector,
+        unit: &mut Unit,
+    ) -> usize {
         if detector.is_empty() || piece.text.is_empty() {
             return 0;
         }
@@ -63,7 +81,15 @@ impl Scanner {
         let known = piece.known.saturating_sub(RESETTLED);
         if known >= context.max(HELD) {
             let start = known - context;
-            return self.window(&piece.text[start..], context, true, start as isize, piece, detector, unit);
+            return self.window(
+                &piece.text[start..],
+                context,
+                true,
+                start as isize,
+                piece,
+                detector,
+                unit,
+            );
         }
         if self.carry.is_empty() && !self.cut {
             return self.window(piece.text, known, false, 0, piece, detector, unit);
@@ -74,9 +100,24 @@ impl Scanner {
         let carried = joined.len();
         joined.extend_from_slice(&piece.text[..near]);
         let is_whole = near == piece.text.len();
-        let first = Piece { tail: if is_whole { piece.tail } else { Tail::Open }, ..*piece };
-        let from = if known == 0 { carried.saturating_sub(RESETTLED) } else { carried + known };
-        let hold = self.window(&joined, from, self.cut, -(carried as isize), &first, detector, unit);
+        let first = Piece {
+            tail: if is_whole { piece.tail } else { Tail::Open },
+            ..*piece
+        };
+        let from = if known == 0 {
+            carried.saturating_sub(RESETTLED)
+        } else {
+            carried + known
+        };
+        let hold = self.window(
+            &joined,
+            from,
+            self.cut,
+            -(carried as isize),
+            &first,
+            detector,
+            unit,
+        );
         joined.truncate(carried);
         joined.shrink_to(4 * context);
         self.carry = joined;
@@ -85,11 +126,37 @@ impl Scanner {
         }
         let known = near.saturating_sub(RESETTLED);
         let start = known.saturating_sub(context);
-        self.window(&piece.text[start..], known - start, true, start as isize, piece, detector, unit)
+        self.window(
+            &piece.text[start..],
+            known - start,
+            true,
+            start as isize,
+            piece,
+            detector,
+            unit,
+        )
     }
 
-    /// Takes note of text that was released.
-    pub(super) fn absorb(&mut self, text: &[u8], context: usize) {
+    /// Takes note of text that was released, and of where it begins on the wire.
+    pub(super) fn absorb(&mut self, text: &[u8], wire: u64, context: usize) {
+        if text.is_empty() {
+            return;
+        }
+        let goes_on = self
+            .stretches
+            .last()
+            .is_some_and(|(from, start)| start + (self.released - from) == wire);
+        if !goes_on {
+            self.stretches.push((self.released, wire));
+        }
+        self.released += text.len() as u64;
+        self.carry_on(text, context);
+        let first = self.released - self.carry.len() as u64;
+        let before = self.stretches.partition_point(|(from, _)| *from <= first);
+        self.stretches.drain(..before.saturating_sub(1));
+    }
+
+    fn carry_on(&mut self, text: &[u8], context: usize) {
         if self.json.is_none() {
             self.note_json(text);
         }
@@ -110,7 +177,10 @@ impl Scanner {
         &self.carry
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call, spelled three times above")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call, spelled three times above"
+    )]
     fn window(
         &self,
         bytes: &[u8],
@@ -134,7 +204,11 @@ impl Scanner {
         decode::walk(window, budget, &mut |text| {
             hits.clear();
             detector.search(text.bytes, text.from, &mut hits);
-            let mut hold = if text.open { detector.unfinished(text.bytes) } else { 0 };
+            let mut hold = if text.open {
+                detector.unfinished(text.bytes)
+            } else {
+                0
+            };
             for hit in &hits {
                 if text.cut && hit.start == 0 {
                     continue;
@@ -143,17 +217,34 @@ impl Scanner {
                 if ending == Ending::Continues {
                     continue;
                 }
-                if (hit.open || ending == Ending::Unknown) && text.open && piece.tail == Tail::Open {
+                if (hit.open || ending == Ending::Unknown) && text.open && piece.tail == Tail::Open
+                {
                     hold = hold.max(text.bytes.len() - hit.start);
                     continue;
                 }
                 found.see(detector.describe(hit.needle), self.place, || {
                     let at = first + text.origin(hit.start) as isize;
-                    (piece.wire.at(at).saturating_sub(self.start), text.chain(hit.start))
+                    let wire = match usize::try_from(at) {
+                        Ok(at) => piece.wire.at(at),
+                        Err(_) => self.carried_at(at.unsigned_abs()),
+                    };
+                    (wire.saturating_sub(self.start), text.chain(hit.start))
                 });
             }
             hold
         })
+    }
+
+    /// Where the byte `back` bytes before what is unreleased is on the wire.
+    fn carried_at(&self, back: usize) -> u64 {
+        let at = self.released.saturating_sub(back as u64);
+        let after = self.stretches.partition_point(|(from, _)| *from <= at);
+        let (from, wire) = self
+            .stretches
+            .get(after.saturating_sub(1))
+            .copied()
+            .unwrap_or_default();
+        wire + at.saturating_sub(from)
     }
 
     fn note_json(&mut self, text: &[u8]) {
@@ -164,7 +255,12 @@ impl Scanner {
             self.json = Some(false);
             return;
         }
-        let mut start = self.carry.iter().chain(text).copied().filter(|byte| !byte.is_ascii_whitespace());
+        let mut start = self
+            .carry
+            .iter()
+            .chain(text)
+            .copied()
+            .filter(|byte| !byte.is_ascii_whitespace());
         if let (Some(first), Some(second)) = (start.next(), start.next()) {
             self.json = Some(decode::is_document(&[first, second]));
         }
@@ -172,16 +268,19 @@ impl Scanner {
 }
 
 impl Wire<'_> {
-    /// Where the byte at `index` of the text is; a negative index is before what is unreleased.
-    fn at(self, index: isize) -> u64 {
-        let (start, wire) = match self {
+    /// Where the byte at `index` of the text is.
+    fn at(self, index: usize) -> u64 {
+        let (from, wire) = match self {
             Wire::Stretch(wire) => (0, wire),
             Wire::Stretches(stretches) => {
-                let after = stretches.partition_point(|(start, _)| *start as isize <= index);
-                stretches.get(after.saturating_sub(1)).copied().unwrap_or_default()
+                let after = stretches.partition_point(|(from, _)| *from <= index);
+                stretches
+                    .get(after.saturating_sub(1))
+                    .copied()
+                    .unwrap_or_default()
             }
         };
-        wire.saturating_add_signed(index as i64 - start as i64)
+        wire + (index - from) as u64
     }
 }
 
@@ -199,7 +298,11 @@ fn within_digits(text: &Text<'_>, hit: &Hit, detector: &Detector) -> Ending {
         Spelling::Bcd => digits.first().is_some_and(u8::is_ascii_digit),
         _ => (1..FEW_DIGITS).contains(&digits.len()),
     };
-    let more = if spelling == Spelling::Bcd { after.is_empty() } else { after.len() < FEW_DIGITS };
+    let more = if spelling == Spelling::Bcd {
+        after.is_empty()
+    } else {
+        after.len() < FEW_DIGITS
+    };
     match (text.open && more, continues(&before) || continues(&after)) {
         (true, _) if !continues(&before) => Ending::Unknown,
         (_, true) => Ending::Continues,

@@ -65,10 +65,16 @@ enum Phase {
     /// A client's turn begins: what it is written in is not known yet.
     Turn,
     Http(Box<Message>),
-    Tls { records: Records, clear: Scanner },
+    Tls {
+        records: Records,
+        clear: Scanner,
+    },
     Dns,
     /// Plain bytes; `watched` of them were looked through for the beginning of TLS.
-    Raw { text: Scanner, watched: usize },
+    Raw {
+        text: Scanner,
+        watched: usize,
+    },
 }
 
 /// Why the stream is called.
@@ -84,7 +90,10 @@ enum Turn {
     /// This many were judged and go; there may be more to do.
     Go(usize),
     /// This many go, the rest waits.
-    Wait { release: usize, wake: Option<Duration> },
+    Wait {
+        release: usize,
+        wake: Option<Duration>,
+    },
     /// This many go, the rest does not until somebody says so, or ever.
     Stop(usize),
 }
@@ -131,7 +140,10 @@ impl Stream {
         match (std::mem::replace(&mut self.state, State::Open), answer) {
             (State::Ask(_, about), Action::Allow) => self.resume(about, unreleased, cx),
             (State::Ask(verdict, _), Action::Block) => {
-                self.state = State::Block(Verdict { action: Action::Block, ..verdict });
+                self.state = State::Block(Verdict {
+                    action: Action::Block,
+                    ..verdict
+                });
                 self.closed(0)
             }
             (state, Action::Allow | Action::Ask | Action::Block) => {
@@ -158,7 +170,11 @@ impl Stream {
         }
         match self.proto {
             Proto::Tcp => self.run(unreleased, Call::Feed, cx),
-            Proto::Udp | Proto::Icmp => Step { release: unreleased.len(), gate: Gate::Open, wake: None },
+            Proto::Udp | Proto::Icmp => Step {
+                release: unreleased.len(),
+                gate: Gate::Open,
+                wake: None,
+            },
         }
     }
 
@@ -169,7 +185,11 @@ impl Stream {
             State::Ask(verdict, _) => Gate::Ask(verdict.clone()),
             State::Block(verdict) => Gate::Block(verdict.clone()),
         };
-        Step { release, gate, wake: None }
+        Step {
+            release,
+            gate,
+            wake: None,
+        }
     }
 
     /// Judges what was found; says whether the stream stops.
@@ -211,7 +231,11 @@ impl Stream {
                 }
                 Turn::Wait { release, wake } => {
                     self.base += release as u64;
-                    return Step { release: done + release, gate: Gate::Open, wake };
+                    return Step {
+                        release: done + release,
+                        gate: Gate::Open,
+                        wake,
+                    };
                 }
                 Turn::Stop(count) => {
                     self.base += count as u64;
@@ -234,13 +258,23 @@ impl Stream {
     /// Finds out what a turn is written in.
     fn begin(&mut self, rest: &[u8], call: Call, cx: &mut Context<'_>) -> Turn {
         if rest.is_empty() {
-            return Turn::Wait { release: 0, wake: None };
+            return Turn::Wait {
+                release: 0,
+                wake: None,
+            };
         }
         let protocol = match sniff::sniff(rest, cx.facts.dst.port()) {
             Sniffed::Is(protocol) => protocol,
             Sniffed::Maybe(_) if call == Call::Finish => Protocol::Raw,
-            Sniffed::Maybe(protocol) if self.is_paused(call, cx) || rest.len() >= cx.room => protocol,
-            Sniffed::Maybe(_) => return Turn::Wait { release: 0, wake: Some(self.news + PAUSE) },
+            Sniffed::Maybe(protocol) if self.is_paused(call, cx) || rest.len() >= cx.room => {
+                protocol
+            }
+            Sniffed::Maybe(_) => {
+                return Turn::Wait {
+                    release: 0,
+                    wake: Some(self.news + PAUSE),
+                };
+            }
         };
         self.unit = Unit::default();
         self.unit.grant(rest.len());
@@ -249,7 +283,10 @@ impl Stream {
             Protocol::Tls => {
                 self.tell_opaque(Opaque::Tls, cx);
                 let clear = Scanner::new(Place::Stream, &[], self.base);
-                Phase::Tls { records: Records::default(), clear }
+                Phase::Tls {
+                    records: Records::default(),
+                    clear,
+                }
             }
             Protocol::Dns => Phase::Dns,
             Protocol::Raw => self.raw_from(self.base),
@@ -260,18 +297,29 @@ impl Stream {
     fn raw_from(&mut self, start: u64) -> Phase {
         self.searched = self.searched.min(start);
         self.opaque = None;
-        Phase::Raw { text: Scanner::new(Place::Stream, &[], start), watched: 0 }
+        Phase::Raw {
+            text: Scanner::new(Place::Stream, &[], start),
+            watched: 0,
+        }
     }
 
-    /// Plain bytes that begin where framing broke: a value may have begun in `before`.
-    fn raw_after(&mut self, start: u64, before: &[u8], cx: &Context<'_>) -> Phase {
+    /// Plain bytes from `at` on, where framing broke, of a stretch that began at `start`: a value may have begun in
+    /// `before`.
+    fn raw_after(&mut self, start: u64, at: u64, before: &[u8], cx: &Context<'_>) -> Phase {
         let mut text = Scanner::new(Place::Stream, &[], start);
-        text.absorb(before, cx.rules.detector.context());
+        let wire = at.saturating_sub(before.len() as u64);
+        text.absorb(before, wire, cx.rules.detector.context());
         self.opaque = None;
         Phase::Raw { text, watched: 0 }
     }
 
-    fn http(&mut self, mut message: Box<Message>, rest: &[u8], call: Call, cx: &mut Context<'_>) -> Turn {
+    fn http(
+        &mut self,
+        mut message: Box<Message>,
+        rest: &[u8],
+        call: Call,
+        cx: &mut Context<'_>,
+    ) -> Turn {
         let progress = message.look_ahead(rest, self.base);
         if let Some(names) = message.names().filter(|_| !message.named) {
             let stops = self.name(names, cx);
@@ -290,7 +338,9 @@ impl Stream {
             }
             Progress::End(end) | Progress::Broken(end) => (end, Tail::Closed),
             Progress::More => {
-                let head = message.waits_at().filter(|_| !message.continued && !message.streams);
+                let head = message
+                    .waits_at()
+                    .filter(|_| !message.continued && !message.streams);
                 if let Some(head) = head.filter(|head| *head > self.base) {
                     message.continued = true;
                     ((head - self.base) as usize, Tail::Closed)
@@ -308,7 +358,14 @@ impl Stream {
         };
         let known = self.known(end);
         let detector = &cx.rules.detector;
-        let hold = message.scan(&rest[..end], self.base, known, tail, detector, &mut self.unit);
+        let hold = message.scan(
+            &rest[..end],
+            self.base,
+            known,
+            tail,
+            detector,
+            &mut self.unit,
+        );
         self.searched = self.searched.max(self.base + end as u64);
         if self.stops(cx) {
             self.phase = Phase::Http(message);
@@ -320,7 +377,12 @@ impl Stream {
         match progress {
             Progress::End(_) => Turn::Go(end),
             Progress::Broken(_) => {
-                self.phase = self.raw_after(self.base + end as u64, message.carried(), cx);
+                let start = if message.names().is_some() {
+                    self.base + end as u64
+                } else {
+                    message.start
+                };
+                self.phase = self.raw_after(start, self.base + end as u64, message.carried(), cx);
                 Turn::Go(end)
             }
             Progress::More => {
@@ -352,7 +414,12 @@ impl Stream {
                     let tail = self.tail_of(end == rest.len(), call, cx);
                     let known = self.known(end).saturating_sub(at);
                     let wire = Wire::Stretch(self.base + at as u64);
-                    let piece = Piece { text: &rest[at..end], known, tail, wire };
+                    let piece = Piece {
+                        text: &rest[at..end],
+                        known,
+                        tail,
+                        wire,
+                    };
                     let hold = clear.scan(&piece, detector, &mut self.unit);
                     self.searched = self.searched.max(self.base + end as u64);
                     if self.stops(cx) {
@@ -362,17 +429,27 @@ impl Stream {
                     }
                     let (hold, wake) = self.hold(hold, end, tail, call, cx);
                     let hold = hold.min(take);
-                    clear.absorb(&rest[at..end - hold], detector.context());
+                    clear.absorb(
+                        &rest[at..end - hold],
+                        self.base + at as u64,
+                        detector.context(),
+                    );
                     if hold > 0 {
                         records.unread(hold);
                         self.phase = Phase::Tls { records, clear };
-                        return Turn::Wait { release: end - hold, wake };
+                        return Turn::Wait {
+                            release: end - hold,
+                            wake,
+                        };
                     }
                     at = end;
                 }
                 Record::More => {
                     self.phase = Phase::Tls { records, clear };
-                    return Turn::Wait { release: at, wake: None };
+                    return Turn::Wait {
+                        release: at,
+                        wake: None,
+                    };
                 }
                 Record::Broken => {
                     let header = records.partial_header();
@@ -381,7 +458,7 @@ impl Stream {
                     }
                     let start = self.base + at as u64 - header.len() as u64;
                     self.unit = Unit::default();
-                    self.phase = self.raw_after(start, header, cx);
+                    self.phase = self.raw_after(start, self.base + at as u64, header, cx);
                     return Turn::Go(at);
                 }
             }
@@ -389,7 +466,9 @@ impl Stream {
     }
 
     fn dns(&mut self, rest: &[u8], call: Call, cx: &mut Context<'_>) -> Turn {
-        let length = rest.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)) + 2);
+        let length = rest
+            .first_chunk()
+            .map(|length| usize::from(u16::from_be_bytes(*length)) + 2);
         match length.and_then(|length| Some((length, rest.get(2..length)?))) {
             Some((length, message)) => {
                 self.scan_query(message, self.base + 2, cx);
@@ -406,7 +485,10 @@ impl Stream {
             }
             None => {
                 self.phase = Phase::Dns;
-                Turn::Wait { release: 0, wake: Some(self.news + PAUSE) }
+                Turn::Wait {
+                    release: 0,
+                    wake: Some(self.news + PAUSE),
+                }
             }
         }
     }
@@ -432,7 +514,12 @@ impl Stream {
         };
         let tail = self.tail_of(hello.is_none(), call, cx);
         let wire = Wire::Stretch(self.base);
-        let piece = Piece { text: &rest[..end], known: known.min(end), tail, wire };
+        let piece = Piece {
+            text: &rest[..end],
+            known: known.min(end),
+            tail,
+            wire,
+        };
         let detector = &cx.rules.detector;
         let hold = text.scan(&piece, detector, &mut self.unit);
         self.searched = self.searched.max(self.base + end as u64);
@@ -445,16 +532,19 @@ impl Stream {
         if let Some((before, _)) = hello {
             self.tell_opaque(Opaque::Tls, cx);
             let mut records = Records::default();
-            let mut clear = Scanner::new(Place::Stream, &[], self.base + end as u64 - before.len() as u64);
+            let start = self.base + end as u64 - before.len() as u64;
+            let mut clear = Scanner::new(Place::Stream, &[], start);
             let mut header = before.as_slice();
-            while let Record::Header(take) | Record::Clear(take) | Record::Opaque(take) = records.next(header) {
+            while let Record::Header(take) | Record::Clear(take) | Record::Opaque(take) =
+                records.next(header)
+            {
                 header = header.get(take..).unwrap_or_default();
             }
-            clear.absorb(&before, detector.context());
+            clear.absorb(&before, start, detector.context());
             self.phase = Phase::Tls { records, clear };
             return Turn::Go(end);
         }
-        text.absorb(&rest[..release], detector.context());
+        text.absorb(&rest[..release], self.base, detector.context());
         self.phase = Phase::Raw { text, watched };
         Turn::Wait { release, wake }
     }
@@ -467,19 +557,33 @@ impl Stream {
             None => policy.connection(cx.facts),
         };
         for name in names {
-            let known = |(known, from): &(Arc<str>, NameSource)| **known == **name && *from == NameSource::Http;
+            let known = |(known, from): &(Arc<str>, NameSource)| {
+                **known == **name && *from == NameSource::Http
+            };
             if cx.facts.names.iter().any(known) {
                 continue;
             }
             let name: Arc<str> = name.as_str().into();
-            let claims = cx.facts.names.iter().filter(|(_, from)| *from == NameSource::Http).count();
+            let claims = cx
+                .facts
+                .names
+                .iter()
+                .filter(|(_, from)| *from == NameSource::Http)
+                .count();
             if claims >= MOST_CLAIMS
-                && let Some(oldest) = cx.facts.names.iter().position(|(_, from)| *from == NameSource::Http)
+                && let Some(oldest) = cx
+                    .facts
+                    .names
+                    .iter()
+                    .position(|(_, from)| *from == NameSource::Http)
             {
                 cx.facts.names.remove(oldest);
             }
             cx.facts.names.push((name.clone(), NameSource::Http));
-            cx.notices.push(Notice::Name { name, from: NameSource::Http });
+            cx.notices.push(Notice::Name {
+                name,
+                from: NameSource::Http,
+            });
         }
         let verdict = settle(policy.connection(cx.facts), cx);
         let another_question = verdict.action == Action::Ask && verdict.rule != before.rule;
@@ -515,11 +619,19 @@ impl Stream {
     }
 
     /// How much of a tail of `hold` bytes waits after all, and until when.
-    fn hold(&mut self, hold: usize, end: usize, tail: Tail, call: Call, cx: &Context<'_>) -> (usize, Option<Duration>) {
+    fn hold(
+        &mut self,
+        hold: usize,
+        end: usize,
+        tail: Tail,
+        call: Call,
+        cx: &Context<'_>,
+    ) -> (usize, Option<Duration>) {
         let stretch = self.base + end as u64;
         let hold = hold.min(end);
         let overdue = hold as u64 > stretch.saturating_sub(self.overdue);
-        let waits = tail != Tail::Closed && call != Call::Finish && hold > 0 && hold <= cx.room && !overdue;
+        let waits =
+            tail != Tail::Closed && call != Call::Finish && hold > 0 && hold <= cx.room && !overdue;
         if !waits {
             self.tail = None;
             return (0, None);
@@ -527,7 +639,10 @@ impl Stream {
         let start = stretch - hold as u64;
         let waiting = match self.tail {
             Some(waiting) if waiting.start >= start => waiting,
-            _ => Waiting { since: cx.now, start },
+            _ => Waiting {
+                since: cx.now,
+                start,
+            },
         };
         self.tail = Some(waiting);
         if cx.now >= waiting.since + TAIL {
@@ -536,7 +651,11 @@ impl Stream {
             return (0, None);
         }
         let until = waiting.since + TAIL;
-        let wake = if self.is_paused(call, cx) { until } else { until.min(self.news + PAUSE) };
+        let wake = if self.is_paused(call, cx) {
+            until
+        } else {
+            until.min(self.news + PAUSE)
+        };
         (hold, Some(wake))
     }
 }

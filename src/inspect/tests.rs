@@ -22,7 +22,8 @@ fn rules(leak: &str) -> Rules {
         "imei = \"{IMEI}\"\nimsi = \"{IMSI}\"\nwifi_mac = \"{MAC}\"\nemail = \"{EMAIL}\"\nadvertising_id = \"{GAID}\"\n"
     );
     let identity = Identity::parse("identity.toml", &identity).expect("the identity is valid");
-    let config = Config::parse("policy.toml", &format!("[default]\nleak = \"{leak}\"\n")).expect("the policy is valid");
+    let config = Config::parse("policy.toml", &format!("[default]\nleak = \"{leak}\"\n"))
+        .expect("the policy is valid");
     Rules {
         detector: Arc::new(Detector::new(&identity, &[7; 32])),
         policy: Arc::new(Policy::new(config, Vec::new()).expect("there are no lists")),
@@ -82,9 +83,12 @@ impl<'r> Flow<'r> {
         self.gone += step.release;
         self.wake = step.wake;
         self.gate = step.gate;
-        assert!(self.wake.is_none_or(|wake| wake > self.now), "a wake that has come");
+        assert!(
+            self.wake.is_none_or(|wake| wake > self.now),
+            "a wake that has come"
+        );
         if self.gate == Gate::Open && !self.held.is_empty() {
-            assert!(self.wake.is_some() , "held without a deadline");
+            assert!(self.wake.is_some(), "held without a deadline");
         }
     }
 
@@ -115,9 +119,12 @@ impl<'r> Flow<'r> {
             .notices
             .iter()
             .filter_map(|notice| match notice {
-                Notice::Finding { finding, .. } => {
-                    Some((finding.kind.clone(), finding.at, finding.offset, finding.chain.clone()))
-                }
+                Notice::Finding { finding, .. } => Some((
+                    finding.kind.clone(),
+                    finding.at,
+                    finding.offset,
+                    finding.chain.clone(),
+                )),
                 Notice::Name { .. } | Notice::Opaque(_) => None,
             })
             .collect();
@@ -143,7 +150,10 @@ fn registration() -> String {
             r#""SIM1ICCID":"{iccid}","SIM1LTEIMSI":"{imsi}","SIM1TYPE":"2","MACID":"{mac}","OSVER":"8.1.0","ROM":"64G","#,
             r#""RAM":"4G","IMEI1":"{imei}","SIM1CELLID":"26214657","DATASIM":"1","REGDATE":"2019-03-14 08:15:42"}}"#
         ),
-        imei = IMEI, imsi = IMSI, iccid = ICCID, mac = MAC
+        imei = IMEI,
+        imsi = IMSI,
+        iccid = ICCID,
+        mac = MAC
     )
 }
 
@@ -157,13 +167,19 @@ fn lines(text: &str, column: usize, end: &str) -> String {
 }
 
 fn post(head: &str, body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("POST / HTTP/1.1\r\nHost: collector.example\r\n{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    let mut bytes = format!(
+        "POST / HTTP/1.1\r\nHost: collector.example\r\n{head}Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }
 
 fn chunked(body: &[u8], size: usize) -> Vec<u8> {
-    let mut bytes = b"POST /up HTTP/1.1\r\nHost: collector.example\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut bytes =
+        b"POST /up HTTP/1.1\r\nHost: collector.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
     for chunk in body.chunks(size) {
         bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         bytes.extend_from_slice(chunk);
@@ -180,10 +196,20 @@ fn fixtures() -> Vec<Fixture> {
     let json = registration();
     let base64 = BASE64.encode(json.as_bytes());
     let all = |chain: &[Wrapper], at: Place| {
-        vec![(Imei, at, chain.to_vec()), (Imsi, at, chain.to_vec()), (WifiMac, at, chain.to_vec())]
+        vec![
+            (Imei, at, chain.to_vec()),
+            (Imsi, at, chain.to_vec()),
+            (WifiMac, at, chain.to_vec()),
+        ]
     };
     let nul = format!("{}\0{}", &base64[..57], &base64[57..]);
-    let fixture = |name, port, bytes: Vec<u8>, expected, framed| Fixture { name, port, bytes, expected, framed };
+    let fixture = |name, port, bytes: Vec<u8>, expected, framed| Fixture {
+        name,
+        port,
+        bytes,
+        expected,
+        framed,
+    };
     vec![
         fixture("registration, LF every 76", 80, post("Content-Type: application/encrypted-json\r\n", lines(&base64, 76, "\n").as_bytes()), all(&[Base64, Json], Body), true),
         fixture("registration, CRLF every 64", 80, post("", lines(&base64, 64, "\r\n").as_bytes()), all(&[Base64, Json], Body), true),
@@ -288,7 +314,12 @@ fn run<'r>(fixture: &Fixture, cuts: &[usize], rules: &'r Rules, pause: Duration)
 
 /// Where the first value's last character is on the wire, found by sending byte after byte.
 fn check_blocked(fixture: &Fixture, flow: &Flow<'_>, what: &str) {
-    assert_eq!(flow.blocked(), !fixture.expected.is_empty(), "{}: {what}", fixture.name);
+    assert_eq!(
+        flow.blocked(),
+        !fixture.expected.is_empty(),
+        "{}: {what}",
+        fixture.name
+    );
     if !flow.blocked() {
         return;
     }
@@ -298,7 +329,11 @@ fn check_blocked(fixture: &Fixture, flow: &Flow<'_>, what: &str) {
     let mut known = Flow::new(Proto::Tcp, fixture.port, flow.rules);
     known.send(&fixture.bytes[..flow.gone]);
     known.finish();
-    assert!(known.findings().is_empty(), "{}: {what}: what had gone says it all", fixture.name);
+    assert!(
+        known.findings().is_empty(),
+        "{}: {what}: what had gone says it all",
+        fixture.name
+    );
 }
 
 #[test]
@@ -306,10 +341,18 @@ fn finds_every_fixture_and_lets_nothing_of_it_go() {
     let (allow, block) = (rules("allow"), rules("block"));
     for fixture in fixtures() {
         let flow = run(&fixture, &[], &allow, Duration::ZERO);
-        let found: Vec<_> = flow.findings().into_iter().map(|(kind, at, _, chain)| (kind, at, chain)).collect();
+        let found: Vec<_> = flow
+            .findings()
+            .into_iter()
+            .map(|(kind, at, _, chain)| (kind, at, chain))
+            .collect();
         assert_eq!(found, fixture.expected, "{}", fixture.name);
         assert_eq!(flow.gone, fixture.bytes.len(), "{}", fixture.name);
-        check_blocked(&fixture, &run(&fixture, &[], &block, Duration::ZERO), "in one piece");
+        check_blocked(
+            &fixture,
+            &run(&fixture, &[], &block, Duration::ZERO),
+            "in one piece",
+        );
     }
 }
 
@@ -323,7 +366,11 @@ fn finds_the_same_for_every_cut() {
             let flow = run(&fixture, &[cut], &allow, Duration::ZERO);
             assert_eq!(flow.findings(), whole, "{}: {what}", fixture.name);
             assert_eq!(flow.gone, fixture.bytes.len(), "{}: {what}", fixture.name);
-            check_blocked(&fixture, &run(&fixture, &[cut], &block, Duration::ZERO), &what);
+            check_blocked(
+                &fixture,
+                &run(&fixture, &[cut], &block, Duration::ZERO),
+                &what,
+            );
         }
     }
 }
@@ -334,8 +381,17 @@ fn finds_the_same_byte_by_byte() {
     for fixture in fixtures() {
         let cuts: Vec<usize> = (1..fixture.bytes.len()).collect();
         let whole = run(&fixture, &[], &allow, Duration::ZERO).findings();
-        assert_eq!(run(&fixture, &cuts, &allow, Duration::ZERO).findings(), whole, "{}", fixture.name);
-        check_blocked(&fixture, &run(&fixture, &cuts, &block, Duration::ZERO), "byte by byte");
+        assert_eq!(
+            run(&fixture, &cuts, &allow, Duration::ZERO).findings(),
+            whole,
+            "{}",
+            fixture.name
+        );
+        check_blocked(
+            &fixture,
+            &run(&fixture, &cuts, &block, Duration::ZERO),
+            "byte by byte",
+        );
     }
 }
 
@@ -353,4 +409,460 @@ proptest! {
         prop_assert_eq!(run(fixture, &cuts, &allow, Duration::ZERO).findings(), whole);
         check_blocked(fixture, &run(fixture, &cuts, &block, Duration::ZERO), "random pieces");
     }
+}
+
+#[test]
+fn finds_the_same_with_a_pause_anywhere() {
+    let (allow, block) = (rules("allow"), rules("block"));
+    let pause = Duration::from_millis(300);
+    for fixture in fixtures()
+        .into_iter()
+        .filter(|fixture| !fixture.expected.is_empty())
+    {
+        // A query over TCP that pauses is read as a plain stream from there on.
+        if fixture.port == 53 {
+            continue;
+        }
+        let whole = run(&fixture, &[], &allow, Duration::ZERO).findings();
+        for cut in 1..fixture.bytes.len() {
+            let flow = run(&fixture, &[cut], &allow, pause);
+            let places = |found: Vec<(Kind, Place, u64, Vec<Wrapper>)>| {
+                found
+                    .into_iter()
+                    .map(|(kind, at, offset, _)| (kind, at, offset))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                places(flow.findings()),
+                places(whole.clone()),
+                "{}: pause at {cut}",
+                fixture.name
+            );
+            assert_eq!(
+                flow.gone,
+                fixture.bytes.len(),
+                "{}: pause at {cut}",
+                fixture.name
+            );
+            let unframed = Fixture {
+                framed: false,
+                expected: fixture.expected.clone(),
+                bytes: fixture.bytes.clone(),
+                ..fixture
+            };
+            check_blocked(
+                &unframed,
+                &run(&fixture, &[cut], &block, pause),
+                "with a pause",
+            );
+        }
+    }
+}
+
+#[test]
+fn stops_a_value_before_its_last_character_however_slowly_it_comes() {
+    let block = rules("block");
+    for (pause, most) in [
+        (Duration::from_millis(300), 12),
+        (Duration::from_secs(6), 17),
+    ] {
+        let mut flow = Flow::new(Proto::Tcp, 9999, &block);
+        for byte in format!("id={IMEI}\n").as_bytes() {
+            if !flow.blocked() {
+                flow.send(&[*byte]);
+                flow.wait(pause);
+            }
+        }
+        assert!(flow.blocked());
+        assert!(flow.gone <= most, "{} of 18 bytes went", flow.gone);
+    }
+}
+
+#[test]
+fn holds_no_more_than_an_unfinished_value_for_five_seconds() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 9999, &block);
+    flow.send(b"hello 490154203");
+    assert_eq!(
+        (flow.gone, flow.wake),
+        (6, Some(flow.now + Duration::from_millis(250)))
+    );
+    flow.wait(Duration::from_millis(4_900));
+    assert_eq!(flow.gone, 6);
+    flow.wait(Duration::from_millis(200));
+    assert_eq!((flow.gone, flow.wake), (15, None));
+}
+
+#[test]
+fn sends_a_line_at_once() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 21, &block);
+    for line in [
+        "USER anonymous12345\r\n",
+        "PASS abcdefghijklmnopqrstuvwxyz\r\n",
+        "CWD /a/b/c/0123456789abcdef\r\n",
+        "\r\n",
+        "x",
+        "{\"a\":\"b\\u00",
+    ] {
+        flow.send(line.as_bytes());
+        assert!(flow.held.is_empty(), "{line:?}");
+    }
+}
+
+#[test]
+fn sends_a_head_that_waits_for_a_continue_and_holds_the_body() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 80, &block);
+    let bytes = post(
+        "Expect: 100-continue\r\n",
+        format!("imei={IMEI}").as_bytes(),
+    );
+    let head = bytes.len() - 20;
+    flow.send(&bytes[..head - 1]);
+    assert_eq!(flow.gone, 0);
+    flow.send(&bytes[head - 1..head]);
+    assert_eq!((flow.gone, flow.wake), (head, None));
+    flow.send(&bytes[head..head + 4]);
+    assert_eq!(flow.gone, head);
+    flow.send(&bytes[head + 4..]);
+    assert!(flow.blocked());
+    assert_eq!(flow.gone, head);
+}
+
+#[test]
+fn streams_a_message_that_pauses() {
+    let (allow, block) = (rules("allow"), rules("block"));
+    let body = format!("{} imei={IMEI} tail", "x".repeat(100));
+    let bytes = chunked(body.as_bytes(), 30);
+    let mut flow = Flow::new(Proto::Tcp, 80, &block);
+    flow.send(&bytes[..100]);
+    assert_eq!(
+        (flow.gone, flow.wake),
+        (0, Some(flow.now + Duration::from_millis(250)))
+    );
+    flow.wait(Duration::from_millis(250));
+    assert_eq!((flow.gone, flow.wake), (100, None));
+    flow.send(&bytes[100..130]);
+    assert_eq!((flow.gone, flow.wake), (130, None), "no further waits");
+    flow.send(&bytes[130..]);
+    assert!(flow.blocked());
+    let whole = run(
+        &Fixture {
+            name: "",
+            port: 80,
+            bytes: bytes.clone(),
+            expected: vec![],
+            framed: true,
+        },
+        &[],
+        &allow,
+        Duration::ZERO,
+    );
+    assert_eq!(flow.findings(), whole.findings());
+}
+
+#[test]
+fn streams_a_message_for_which_there_is_no_room() {
+    let block = rules("block");
+    for room in [0, 1000] {
+        let mut flow = Flow::new(Proto::Tcp, 80, &block);
+        flow.room = room;
+        let body = [noise(5000), IMEI.as_bytes().to_vec(), noise(5000)].concat();
+        let bytes = post("", &body);
+        for piece in bytes.chunks(500) {
+            if !flow.blocked() {
+                flow.send(piece);
+                assert!(
+                    flow.blocked() || flow.held.len() < room.max(1),
+                    "{} held",
+                    flow.held.len()
+                );
+            }
+        }
+        assert!(flow.blocked());
+        assert!(flow.gone >= 4500 && flow.gone < bytes.len() - 5000 - 7);
+    }
+}
+
+#[test]
+fn lets_a_large_body_through_in_bounded_room_and_time() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 80, &block);
+    flow.room = 64 * 1024;
+    let block_of_body = noise(1 << 16);
+    let total = 64u64 << 20;
+    flow.send(
+        format!("PUT / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {total}\r\n\r\n").as_bytes(),
+    );
+    for _ in 0..total >> 16 {
+        flow.send(&block_of_body);
+        assert!(flow.held.len() <= flow.room);
+    }
+    assert!(flow.held.is_empty() && flow.findings().is_empty());
+    flow.send(b"GET / HTTP/1.1\r\n\r\n");
+    assert!(flow.held.is_empty());
+}
+
+#[test]
+fn lets_the_clean_one_of_two_pipelined_requests_go() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 80, &block);
+    let first = post("", b"nothing");
+    flow.send(&[first.clone(), post("", IMEI.as_bytes())].concat());
+    assert!(flow.blocked());
+    assert_eq!(flow.gone, first.len());
+}
+
+#[test]
+fn asks_once_and_goes_on_after_the_answer() {
+    let ask = rules("ask");
+    let mut flow = Flow::new(Proto::Tcp, 80, &ask);
+    flow.can_ask = true;
+    let bytes = post("", IMEI.as_bytes());
+    flow.send(&bytes);
+    assert!(matches!(&flow.gate, Gate::Ask(verdict) if &*verdict.rule == "default.leak"));
+    flow.send(&bytes);
+    assert!(matches!(flow.gate, Gate::Ask(_)));
+    assert_eq!(flow.gone, 0);
+    flow.call(|stream, held, cx| stream.answer(Action::Allow, held, cx));
+    assert_eq!(
+        (flow.gate.clone(), flow.gone),
+        (Gate::Open, 2 * bytes.len()),
+        "kinds let go are not asked about again"
+    );
+    flow.send(&post("", EMAIL.as_bytes()));
+    assert!(matches!(flow.gate, Gate::Ask(_)), "another kind is");
+    flow.call(|stream, held, cx| stream.answer(Action::Block, held, cx));
+    assert!(flow.blocked());
+    flow.send(b"more");
+    assert!(flow.blocked());
+    assert_eq!(flow.gone, 2 * bytes.len());
+}
+
+#[test]
+fn falls_back_where_nobody_answers_and_names_the_rule() {
+    let ask = rules("ask");
+    let mut flow = Flow::new(Proto::Tcp, 80, &ask);
+    flow.send(&post("", IMEI.as_bytes()));
+    let Gate::Block(verdict) = &flow.gate else {
+        panic!("{:?}", flow.gate)
+    };
+    assert_eq!(
+        (verdict.action, &*verdict.rule, verdict.approved),
+        (Action::Block, "default.leak", false)
+    );
+}
+
+#[test]
+fn judges_the_connection_again_when_the_host_is_known() {
+    let config = "[[rule]]\nto = \"tracker.example\"\naction = \"block\"\n";
+    let config = Config::parse("policy.toml", config).expect("the policy is valid");
+    let rules = Rules {
+        policy: Arc::new(Policy::new(config, Vec::new()).expect("no lists")),
+        ..rules("allow")
+    };
+    let mut flow = Flow::new(Proto::Tcp, 80, &rules);
+    flow.send(b"GET / HTTP/1.1\r\nHost: www.tracker.example\r\n\r\n");
+    assert!(flow.blocked());
+    assert_eq!(flow.gone, 0);
+    assert_eq!(
+        flow.notices,
+        [Notice::Name {
+            name: "www.tracker.example".into(),
+            from: NameSource::Http
+        }]
+    );
+    assert_eq!(
+        flow.facts.names,
+        [("www.tracker.example".into(), NameSource::Http)]
+    );
+}
+
+#[test]
+fn relays_tls_without_looking_and_says_so() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 443, &block);
+    flow.send(&tls());
+    assert_eq!(flow.notices, [Notice::Opaque(Opaque::Tls)]);
+    assert_eq!(
+        (flow.held.len(), flow.stream.opaque()),
+        (0, Some(Opaque::Tls))
+    );
+}
+
+fn datagram(flow: &mut Flow<'_>, payload: &[u8]) {
+    flow.held = payload.to_vec();
+    flow.call(|stream, held, cx| stream.datagram(held, cx));
+}
+
+#[test]
+fn judges_datagrams() {
+    use Wrapper::{Base64, Hex, Json};
+    let block = rules("block");
+    let coap = [
+        &[0x40, 0x02, 0x12, 0x34, 0xb2, b'n', b'b', 0xff][..],
+        BASE64.encode(registration().as_bytes()).as_bytes(),
+    ]
+    .concat();
+    type Expected = Option<(Kind, Place, Vec<Wrapper>)>;
+    let table: Vec<(u16, Vec<u8>, Expected)> = vec![
+        (
+            5683,
+            coap,
+            Some((Kind::Imei, Place::Datagram, vec![Base64, Json])),
+        ),
+        (
+            53,
+            dns(&format!("{IMEI}.t.example")),
+            Some((Kind::Imei, Place::Name, vec![])),
+        ),
+        (
+            53,
+            dns("4901542.03237518.t.example"),
+            Some((Kind::Imei, Place::Name, vec![])),
+        ),
+        (
+            53,
+            dns(&format!("{}.t.example", HEXLOWER.encode(IMEI.as_bytes()))),
+            Some((Kind::Imei, Place::Name, vec![Hex])),
+        ),
+        (
+            53,
+            dns(&format!(
+                "{}.t.example",
+                BASE64URL_NOPAD.encode(IMEI.as_bytes())
+            )),
+            Some((Kind::Imei, Place::Name, vec![Base64])),
+        ),
+        (53, dns("www.example"), None),
+        (
+            53,
+            [dns("a.example"), IMEI.into()].concat(),
+            Some((Kind::Imei, Place::Datagram, vec![])),
+        ),
+        (53, IMEI.into(), Some((Kind::Imei, Place::Datagram, vec![]))),
+        (9, b"hello".to_vec(), None),
+    ];
+    for (port, payload, expected) in table {
+        let mut flow = Flow::new(Proto::Udp, port, &block);
+        datagram(&mut flow, &payload);
+        assert_eq!(flow.blocked(), expected.is_some());
+        assert_eq!(
+            flow.gone,
+            if expected.is_some() { 0 } else { payload.len() }
+        );
+        let found = flow
+            .findings()
+            .into_iter()
+            .map(|(kind, at, _, chain)| (kind, at, chain))
+            .next();
+        assert_eq!(found, expected, "{}", payload.escape_ascii());
+    }
+}
+
+#[test]
+fn finds_a_value_that_is_cut_between_datagrams() {
+    let block = rules("block");
+    // Without its check digit an IMEI is one already.
+    for cut in 1..IMEI.len() - 1 {
+        let mut flow = Flow::new(Proto::Udp, 9, &block);
+        datagram(&mut flow, format!("id={}", &IMEI[..cut]).as_bytes());
+        assert!(!flow.blocked());
+        datagram(&mut flow, &IMEI.as_bytes()[cut..]);
+        assert!(flow.blocked(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn relays_quic_but_not_text_that_follows_it() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Udp, 443, &block);
+    let mut initial = vec![0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0];
+    initial.extend(IMEI.as_bytes());
+    initial.resize(1200, 0xee);
+    datagram(&mut flow, &initial);
+    datagram(&mut flow, &[&[0x4f][..], &noise(60)].concat());
+    assert_eq!(flow.notices, [Notice::Opaque(Opaque::Quic)]);
+    datagram(&mut flow, format!("{{\"imei\":\"{IMEI}\"}}").as_bytes());
+    assert!(flow.blocked());
+}
+
+#[test]
+fn inspects_a_request_in_every_place() {
+    let inspector = Inspector::new(rules("ask"));
+    let inspection = inspector.request(&Request {
+        method: "POST",
+        url: &format!("https://{IMEI}.t.example/u/{IMSI}?mail=kari.nordmann%40mail.example"),
+        headers: &[("X-Mac", MAC), ("Cookie", "a=b")],
+        body: &[
+            format!("gaid={}", &GAID[..20]).as_bytes(),
+            GAID[20..].as_bytes(),
+        ],
+    });
+    let found: Vec<_> = inspection
+        .findings
+        .iter()
+        .map(|f| (f.kind.clone(), f.at, f.offset))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Kind::Imsi, Place::Path, 3),
+            (Kind::Email, Place::Query, 5),
+            (Kind::WifiMac, Place::Header, 7),
+            (Kind::AdvertisingId, Place::Body, 5),
+            (Kind::Imei, Place::Name, 0),
+        ]
+    );
+    assert_eq!(
+        (inspection.verdict.action, &*inspection.verdict.rule),
+        (Action::Ask, "default.leak")
+    );
+}
+
+#[test]
+fn inspects_bytes_to_their_end_whatever_the_verdict() {
+    let inspector = Inspector::new(rules("block"));
+    let bytes = [post("", IMEI.as_bytes()), post("", EMAIL.as_bytes())].concat();
+    let to = "collector.example".parse().expect("a destination");
+    let inspection = inspector.bytes(Proto::Tcp, &to, &bytes);
+    assert_eq!(
+        inspection
+            .findings
+            .iter()
+            .map(|f| &f.kind)
+            .collect::<Vec<_>>(),
+        [&Kind::Imei, &Kind::Email]
+    );
+    assert_eq!(inspection.verdict.action, Action::Block);
+    let clean = inspector.bytes(Proto::Udp, &to, b"nothing");
+    assert_eq!(
+        (clean.findings.len(), clean.verdict.action),
+        (0, Action::Allow)
+    );
+}
+
+#[test]
+fn never_shows_what_it_holds() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 80, &block);
+    flow.send(format!("GET /?imei={IMEI} HTTP/1.1\r\nX: {IMEI}").as_bytes());
+    let mut raw = Flow::new(Proto::Tcp, 9, &block);
+    raw.send(format!("id={IMEI}").as_bytes());
+    for shown in [format!("{:?}", flow.stream), format!("{:?}", raw.stream)] {
+        assert!(
+            !shown.contains("4901") && !shown.contains("52, 57, 48"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn says_when_the_budget_is_spent() {
+    let allow = rules("allow");
+    let bomb = "+%252525252541".repeat(1000);
+    let mut flow = Flow::new(Proto::Tcp, 9999, &allow);
+    flow.send(bomb.as_bytes());
+    assert_eq!(flow.notices, [Notice::Opaque(Opaque::Budget)]);
 }

@@ -35,7 +35,9 @@ impl Unit {
     pub(super) fn judge(&mut self, allowed: &[Kind], cx: &mut Context<'_>) -> Option<Verdict> {
         let leak = self.judge_findings(allowed, cx);
         let oversize = self.judge_budget(cx);
-        leak.into_iter().chain(oversize).max_by_key(|verdict| verdict.action)
+        leak.into_iter()
+            .chain(oversize)
+            .max_by_key(|verdict| verdict.action)
     }
 
     /// The kinds found so far.
@@ -57,12 +59,19 @@ impl Unit {
             }
         }
         let verdict = if kinds.is_empty() {
-            Verdict { action: Action::Allow, rule: ANSWER.into(), approved: true }
+            Verdict {
+                action: Action::Allow,
+                rule: ANSWER.into(),
+                approved: true,
+            }
         } else {
             settle(cx.rules.policy.leak(cx.facts, &kinds), cx)
         };
         for (_, finding) in &fresh {
-            cx.notices.push(Notice::Finding { finding: finding.clone(), verdict: verdict.clone() });
+            cx.notices.push(Notice::Finding {
+                finding: finding.clone(),
+                verdict: verdict.clone(),
+            });
         }
         self.found.told.append(&mut fresh);
         (verdict.action != Action::Allow).then_some(verdict)
@@ -82,8 +91,14 @@ impl Unit {
 impl Found {
     /// Takes a sighting; `wire` gives offset and chain, and is asked only if the value is not known at the place.
     /// Of several sightings since the last judgement the first on the wire counts.
-    pub(super) fn see(&mut self, sighting: &Sighting, at: Place, wire: impl FnOnce() -> (u64, Vec<Wrapper>)) {
-        let same = |(value, finding): &&mut (u32, Finding)| *value == sighting.value && finding.at == at;
+    pub(super) fn see(
+        &mut self,
+        sighting: &Sighting,
+        at: Place,
+        wire: impl FnOnce() -> (u64, Vec<Wrapper>),
+    ) {
+        let same =
+            |(value, finding): &&mut (u32, Finding)| *value == sighting.value && finding.at == at;
         if self.told.iter_mut().any(|told| same(&&mut *told)) {
             return;
         }
@@ -110,7 +125,10 @@ impl Found {
 /// A question that nobody can answer gets the policy's fallback, and keeps the name of its rule.
 pub(super) fn settle(verdict: Verdict, cx: &Context<'_>) -> Verdict {
     match verdict.action {
-        Action::Ask if !cx.can_ask => Verdict { action: cx.rules.policy.ask_fallback(), ..verdict },
+        Action::Ask if !cx.can_ask => Verdict {
+            action: cx.rules.policy.ask_fallback(),
+            ..verdict
+        },
         Action::Allow | Action::Ask | Action::Block => verdict,
     }
 }

@@ -1,15 +1,35 @@
-//! The only place with fds, clocks and threads.
-use std::{io, os::fd::OwnedFd};
+//! The only place with descriptors, clocks and threads. [`Handle`] is what shells hold.
+
+#[cfg(feature = "cli")]
+mod netlink;
+#[cfg(feature = "cli")]
+pub mod netns;
+#[cfg(feature = "cli")]
+mod passing;
+mod reactor;
+#[cfg(feature = "cli")]
+pub mod signal;
+mod socket;
+#[cfg(feature = "cli")]
+pub mod tun;
+
+use std::{
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+    sync::mpsc::{self, Sender},
+    thread::{self, JoinHandle},
+};
+
+use mio::Waker;
+
 use crate::{engine::Config, event::Event, inspect::Rules};
+use reactor::Reactor;
 
 /// Keeps our own sockets out of the tunnel.
 pub trait Protect: Send {
-    /// Called on each socket before it is connected or sent from; on an error the socket is closed.
-    fn protect(&self, fd: std::os::fd::BorrowedFd<'_>) -> io::Result<()>;
+    /// Called on each socket before it is connected or sent from; on an error the socket is closed, never used.
+    fn protect(&self, socket: BorrowedFd<'_>) -> io::Result<()>;
 }
-
-/// A running engine: what shells hold.
-pub struct Handle { /* … */ }
 
 /// How to run.
 pub struct Options {
@@ -17,17 +37,82 @@ pub struct Options {
     pub config: Config,
     /// First policy and identity.
     pub rules: Rules,
-    /// How sockets are kept out of the tunnel (`SO_MARK`, `SO_BINDTODEVICE`, VpnService.protect, nothing).
+    /// How sockets are kept out of the tunnel (`SO_MARK`, `SO_BINDTODEVICE`, `VpnService.protect`, nothing).
     pub protect: Box<dyn Protect>,
     /// Gets every event, on the engine's thread; must be quick.
     pub events: Box<dyn FnMut(Event) + Send>,
 }
 
+/// A running engine. Dropping it stops the engine as [`Handle::stop`] does.
+pub struct Handle {
+    requests: Sender<Request>,
+    waker: Waker,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// What a shell asks of the engine's thread.
+enum Request {
+    Rules(Rules),
+    Stop,
+}
+
 impl Handle {
-    /// Takes the tun descriptor and starts the engine's thread. Sockets are opened in the calling thread's network namespace.
-    pub fn start(_tun: OwnedFd, _options: Options) -> io::Result<Handle> { unimplemented!() }
+    /// Takes the tun descriptor (or any other that carries one IP packet a read) and starts the engine's thread. Sockets
+    /// are opened in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// Where the poll instance or the thread cannot be made.
+    pub fn start(tun: OwnedFd, options: Options) -> io::Result<Handle> {
+        let (requests, inbox) = mpsc::channel();
+        let (reactor, waker) = Reactor::new(tun, options, inbox)?;
+        let thread = thread::Builder::new()
+            .name("untold".into())
+            .spawn(move || reactor.run())?;
+        Ok(Handle {
+            requests,
+            waker,
+            thread: Some(thread),
+        })
+    }
+
     /// Swaps policy and identity between two packets.
-    pub fn set_rules(&self, _rules: Rules) { unimplemented!() }
-    /// Ends every flow, emits their `flow` events and the `drop` counts, joins the thread.
-    pub fn stop(self) -> io::Result<()> { unimplemented!() }
+    pub fn set_rules(&self, rules: Rules) {
+        self.request(Request::Rules(rules));
+    }
+
+    /// Whether the engine's thread has ended by itself: the tun is gone.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends every flow, emits their `flow` events and the `drop` counts, and waits for the thread.
+    ///
+    /// # Errors
+    /// What ended the thread before, if it was not this call.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn request(&self, request: Request) {
+        // A thread that is gone has nothing to be asked; `stop` tells why.
+        if self.requests.send(request).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        self.request(Request::Stop);
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the engine's thread panicked")))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
 }

@@ -72,7 +72,11 @@ pub(super) fn sniff_framed(bytes: &[u8]) -> Option<Sniffed> {
     if !(long_enough && query && asks) {
         return None;
     }
-    Some(if bytes.len() >= 8 { Sniffed::Is(Protocol::Dns) } else { Sniffed::Maybe(Protocol::Dns) })
+    Some(if bytes.len() >= 8 {
+        Sniffed::Is(Protocol::Dns)
+    } else {
+        Sniffed::Maybe(Protocol::Dns)
+    })
 }
 
 fn end_of_name(message: &[u8], start: usize) -> Option<usize> {

@@ -107,7 +107,11 @@ impl Http1 {
             _ => {}
         }
         let event = self.piece(bytes);
-        if let Event::Piece(Part::Method | Part::Path | Part::Query | Part::Header | Part::Trailer, take) = event {
+        if let Event::Piece(
+            Part::Method | Part::Path | Part::Query | Part::Header | Part::Trailer,
+            take,
+        ) = event
+        {
             self.size = self.size.saturating_add(take);
         }
         event
@@ -135,7 +139,9 @@ impl Http1 {
         self.keep(bytes.get(..take).unwrap_or_default());
         match letters.map(|blank| bytes.get(blank)) {
             None if self.line.len() <= LONGEST_METHOD => Event::Piece(Part::Method, take),
-            Some(Some(b' ')) if (2..=LONGEST_METHOD.saturating_add(1)).contains(&self.line.len()) => {
+            Some(Some(b' '))
+                if (2..=LONGEST_METHOD.saturating_add(1)).contains(&self.line.len()) =>
+            {
                 self.state = State::Path;
                 Event::Piece(Part::Method, take)
             }
@@ -144,6 +150,13 @@ impl Http1 {
     }
 
     fn target(&mut self, bytes: &[u8], part: Part) -> Event {
+        if let [method @ .., b' '] = self.line.as_slice()
+            && part == Part::Path
+            && !method.contains(&b' ')
+            && !begins_target(method, bytes)
+        {
+            return self.broken();
+        }
         let stop = match part {
             Part::Path => memchr::memchr2(b'?', b'\n', bytes),
             _ => memchr::memchr(b'\n', bytes),
@@ -155,7 +168,10 @@ impl Http1 {
         while let [rest @ .., b'\r' | b'\n'] = line {
             line = rest;
         }
-        for byte in line.get(line.len().saturating_sub(self.tail.len())..).unwrap_or_default() {
+        for byte in line
+            .get(line.len().saturating_sub(self.tail.len())..)
+            .unwrap_or_default()
+        {
             self.tail.rotate_left(1);
             if let Some(last) = self.tail.last_mut() {
                 *last = *byte;
@@ -172,7 +188,8 @@ impl Http1 {
 
     fn request_line(&mut self, take: usize, part: Part) -> Event {
         let [blank, version @ .., minor] = &self.tail;
-        if *blank != b' ' || !version.eq_ignore_ascii_case(VERSION_START) || !minor.is_ascii_digit() {
+        if *blank != b' ' || !version.eq_ignore_ascii_case(VERSION_START) || !minor.is_ascii_digit()
+        {
             return self.broken();
         }
         self.head.note_target(&self.line);
@@ -188,13 +205,21 @@ impl Http1 {
             let rest = bytes.get(take..).unwrap_or_default();
             let Some(end) = memchr::memchr(b'\n', rest) else {
                 self.keep(rest);
-                break if self.is_too_long(bytes.len()) { self.broken() } else { Event::Piece(part, bytes.len()) };
+                break if self.is_too_long(bytes.len()) {
+                    self.broken()
+                } else {
+                    Event::Piece(part, bytes.len())
+                };
             };
             let end = end.saturating_add(1);
             self.keep(rest.get(..end).unwrap_or_default());
             take = take.saturating_add(end);
             if self.line_end(part) {
-                self.state = if part == Part::Header { State::HeadEnd } else { State::End };
+                self.state = if part == Part::Header {
+                    State::HeadEnd
+                } else {
+                    State::End
+                };
                 break Event::Piece(part, take);
             }
             if self.is_too_long(take) {
@@ -209,7 +234,8 @@ impl Http1 {
     /// Ends a line; says whether it was the blank one.
     fn line_end(&mut self, part: Part) -> bool {
         let line = self.line.get(self.current..).unwrap_or_default();
-        let blank = line.trim_ascii().is_empty() && !line.starts_with(b" ") && !line.starts_with(b"\t");
+        let blank =
+            line.trim_ascii().is_empty() && !line.starts_with(b" ") && !line.starts_with(b"\t");
         let folded = !blank && matches!(line.first(), Some(b' ' | b'\t')) && self.current > 0;
         if !folded {
             let before = self.line.get(..self.current).unwrap_or_default();
@@ -266,7 +292,11 @@ impl Http1 {
     fn extension(&mut self, bytes: &[u8], size: u64) -> Event {
         let end = memchr::memchr(b'\n', bytes).map(|end| end.saturating_add(1));
         if end.is_some() {
-            self.state = if size == 0 { State::Trailer } else { State::Chunk(size) };
+            self.state = if size == 0 {
+                State::Trailer
+            } else {
+                State::Chunk(size)
+            };
             self.size = 0;
         }
         Event::Piece(Part::Frame, end.unwrap_or(bytes.len()))
@@ -291,7 +321,10 @@ impl Http1 {
         match self.head {
             Head { unclear: true, .. } => State::Broken,
             Head { chunked: true, .. } => State::Size { size: 0, digits: 0 },
-            Head { length: Some(left @ 1..), .. } => State::Body(left),
+            Head {
+                length: Some(left @ 1..),
+                ..
+            } => State::Body(left),
             Head { .. } => State::End,
         }
     }
@@ -314,7 +347,9 @@ impl Http1 {
 impl Head {
     /// Reads the names out of a request line.
     fn note_target(&mut self, line: &[u8]) {
-        let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        let mut words = line
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty());
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
             return;
         };
@@ -336,12 +371,19 @@ impl Head {
         if is("host") {
             self.note_name(value);
         } else if is("content-length") {
-            let length = std::str::from_utf8(value).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+            let length = std::str::from_utf8(value)
+                .ok()
+                .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
             let length = length.and_then(|digits| digits.parse().ok());
-            self.unclear |= length.is_none() || self.length.is_some_and(|before| Some(before) != length);
+            self.unclear |=
+                length.is_none() || self.length.is_some_and(|before| Some(before) != length);
             self.length = length;
         } else if is("transfer-encoding") {
-            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+            let last = value
+                .rsplit(|byte| *byte == b',')
+                .next()
+                .unwrap_or_default()
+                .trim_ascii();
             self.chunked = last.eq_ignore_ascii_case(b"chunked");
             self.unclear |= !self.chunked && !last.eq_ignore_ascii_case(b"identity");
         } else if is("expect") {
@@ -350,14 +392,25 @@ impl Head {
     }
 
     fn note_name(&mut self, authority: &[u8]) {
-        let authority = authority.split(|byte| b"/?#".contains(byte)).next().unwrap_or_default();
-        let host = authority.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
+        let authority = authority
+            .split(|byte| b"/?#".contains(byte))
+            .next()
+            .unwrap_or_default();
+        let host = authority
+            .rsplit(|byte| *byte == b'@')
+            .next()
+            .unwrap_or_default();
         let host = host.split(|byte| *byte == b':').next().unwrap_or_default();
         let host = host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase();
         let plausible = host.len() <= LONGEST_NAME
             && host.iter().any(u8::is_ascii_alphabetic)
-            && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte));
-        if let Some(name) = String::from_utf8(host).ok().filter(|name| plausible && !self.names.contains(name)) {
+            && host
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte));
+        if let Some(name) = String::from_utf8(host)
+            .ok()
+            .filter(|name| plausible && !self.names.contains(name))
+        {
             self.names.push(name);
         }
     }
@@ -380,14 +433,25 @@ pub(super) fn sniff(bytes: &[u8]) -> Option<Sniffed> {
         [] => Some(Sniffed::Maybe(Protocol::Http1)),
         [b'/' | b'*', ..] => Some(Sniffed::Is(Protocol::Http1)),
         _ if method.eq_ignore_ascii_case(b"CONNECT") => Some(Sniffed::Is(Protocol::Http1)),
-        _ if schemes.iter().any(|scheme| starts_with(target, scheme)) => Some(Sniffed::Is(Protocol::Http1)),
-        _ if schemes.iter().any(|scheme| starts_with(scheme, target)) => Some(Sniffed::Maybe(Protocol::Http1)),
+        _ if schemes.iter().any(|scheme| starts_with(target, scheme)) => {
+            Some(Sniffed::Is(Protocol::Http1))
+        }
+        _ if schemes.iter().any(|scheme| starts_with(scheme, target)) => {
+            Some(Sniffed::Maybe(Protocol::Http1))
+        }
         _ => None,
     }
 }
 
+/// Whether a target (RFC 9112, 3.2) can begin with the first of these bytes.
+fn begins_target(method: &[u8], bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(b'/' | b'*' | b'h' | b'H'))
+        || method.eq_ignore_ascii_case(b"CONNECT")
+}
+
 fn starts_with(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    text.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 fn is_method(byte: u8) -> bool {
@@ -419,7 +483,9 @@ mod tests {
                 Event::Piece(part, take) => {
                     assert!(take > 0 && at + take <= end);
                     match parts.last_mut() {
-                        Some((last, bytes)) if *last == part => bytes.extend(&stream[at..at + take]),
+                        Some((last, bytes)) if *last == part => {
+                            bytes.extend(&stream[at..at + take])
+                        }
                         _ => parts.push((part, stream[at..at + take].to_vec())),
                     }
                     at += take;
@@ -433,7 +499,13 @@ mod tests {
 
     fn parts(stream: &str, step: usize) -> (Vec<(Part, String)>, Event) {
         let (parts, last, _) = read(stream.as_bytes(), step);
-        (parts.into_iter().map(|(part, bytes)| (part, String::from_utf8(bytes).unwrap())).collect(), last)
+        (
+            parts
+                .into_iter()
+                .map(|(part, bytes)| (part, String::from_utf8(bytes).unwrap()))
+                .collect(),
+            last,
+        )
     }
 
     #[test]
@@ -441,12 +513,22 @@ mod tests {
         let table: &[(&str, &[(Part, &str)], Event)] = &[
             (
                 "GET /a?b=c HTTP/1.1\r\nHost: h.example\r\n\r\nGET",
-                &[(Method, "GET "), (Path, "/a?"), (Query, "b=c HTTP/1.1\r\n"), (Header, "Host: h.example\r\n\r\n")],
+                &[
+                    (Method, "GET "),
+                    (Path, "/a?"),
+                    (Query, "b=c HTTP/1.1\r\n"),
+                    (Header, "Host: h.example\r\n\r\n"),
+                ],
                 Event::End,
             ),
             (
                 "POST / HTTP/1.0\nContent-Length:3\nHost:h\n\nabcd",
-                &[(Method, "POST "), (Path, "/ HTTP/1.0\n"), (Header, "Content-Length:3\nHost:h\n\n"), (Body, "abc")],
+                &[
+                    (Method, "POST "),
+                    (Path, "/ HTTP/1.0\n"),
+                    (Header, "Content-Length:3\nHost:h\n\n"),
+                    (Body, "abc"),
+                ],
                 Event::End,
             ),
             (
@@ -464,7 +546,10 @@ mod tests {
                 &[
                     (Method, "PUT "),
                     (Path, "/ HTTP/1.1\r\n"),
-                    (Header, "Transfer-Encoding: gzip, Chunked\r\nContent-Length: 1\r\n\r\n"),
+                    (
+                        Header,
+                        "Transfer-Encoding: gzip, Chunked\r\nContent-Length: 1\r\n\r\n",
+                    ),
                     (Frame, "3;x=y\r\n"),
                     (Chunk, "abc"),
                     (Frame, "\r\nA\r\n"),
@@ -507,7 +592,10 @@ mod tests {
                     assert_eq!(read, whole);
                 }
             }
-            let expected: Vec<_> = expected.iter().map(|(part, text)| (*part, text.to_string())).collect();
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(part, text)| (*part, text.to_string()))
+                .collect();
             assert_eq!(whole.0, expected, "{stream:?}");
         }
     }
@@ -515,11 +603,23 @@ mod tests {
     #[test]
     fn reads_the_names_of_targets_and_hosts() {
         let table: &[(&str, &[&str])] = &[
-            ("GET / HTTP/1.1\r\nHost: Collector.EXAMPLE.:8080\r\n\r\n", &["collector.example"]),
+            (
+                "GET / HTTP/1.1\r\nHost: Collector.EXAMPLE.:8080\r\n\r\n",
+                &["collector.example"],
+            ),
             ("GET / HTTP/1.1\r\nhost:c.example\r\n\r\n", &["c.example"]),
-            ("GET http://u@a.example:80/x HTTP/1.1\r\nHost: b.example\r\n\r\n", &["a.example", "b.example"]),
-            ("CONNECT t.example:443 HTTP/1.1\r\nHost: t.example\r\n\r\n", &["t.example"]),
-            ("GET /?u=http://no.example/ HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n", &[]),
+            (
+                "GET http://u@a.example:80/x HTTP/1.1\r\nHost: b.example\r\n\r\n",
+                &["a.example", "b.example"],
+            ),
+            (
+                "CONNECT t.example:443 HTTP/1.1\r\nHost: t.example\r\n\r\n",
+                &["t.example"],
+            ),
+            (
+                "GET /?u=http://no.example/ HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n",
+                &[],
+            ),
             ("GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n\r\n", &[]),
             ("GET / HTTP/1.1\r\nX-Host: no.example\r\n\r\n", &[]),
         ];
@@ -530,13 +630,20 @@ mod tests {
 
     #[test]
     fn sees_who_waits_for_a_continue() {
-        let head = read(b"PUT / HTTP/1.1\r\nExpect:100-Continue\r\nContent-Length: 9\r\n\r\n", 5).2;
+        let head = read(
+            b"PUT / HTTP/1.1\r\nExpect:100-Continue\r\nContent-Length: 9\r\n\r\n",
+            5,
+        )
+        .2;
         assert!(head.expects);
     }
 
     #[test]
     fn gives_up_on_a_head_without_end() {
-        let endless = format!("GET / HTTP/1.1\r\n{}", "X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(3000));
+        let endless = format!(
+            "GET / HTTP/1.1\r\n{}",
+            "X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(3000)
+        );
         assert_eq!(read(endless.as_bytes(), 1400).1, Event::Broken);
         let endless = format!("GET /{}", "a".repeat(100_000));
         assert_eq!(read(endless.as_bytes(), 1400).1, Event::Broken);

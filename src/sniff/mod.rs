@@ -4,7 +4,11 @@
 //! they come and say, piece by piece, what part of a message they are, so that the pipeline knows what to search and what
 //! belongs together. Nothing here decides: broken framing only means that bytes are read as a plain stream.
 #![forbid(unsafe_code)]
-#![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod dns;
 mod http1;

@@ -33,7 +33,11 @@ impl Records {
         if self.left > 0 {
             let take = self.left.min(bytes.len());
             self.left = self.left.saturating_sub(take);
-            return if self.is_clear() { Record::Clear(take) } else { Record::Opaque(take) };
+            return if self.is_clear() {
+                Record::Clear(take)
+            } else {
+                Record::Opaque(take)
+            };
         }
         if self.have == HEADER {
             self.have = 0;
@@ -66,7 +70,11 @@ impl Records {
 
     /// The bytes of a header that is not whole yet.
     pub fn partial_header(&self) -> &[u8] {
-        if self.have < HEADER { self.header.get(..self.have).unwrap_or_default() } else { &[] }
+        if self.have < HEADER {
+            self.header.get(..self.have).unwrap_or_default()
+        } else {
+            &[]
+        }
     }
 
     fn is_clear(&self) -> bool {
@@ -107,18 +115,25 @@ enum Length {
 
 /// The length that the beginning of a record announces.
 fn length(header: &[u8]) -> Length {
-    let kind = header.first().is_none_or(|kind| (CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(kind));
+    let kind = header
+        .first()
+        .is_none_or(|kind| (CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(kind));
     let major = header.get(1).is_none_or(|major| *major == 3);
     let minor = header.get(2).is_none_or(|minor| *minor <= 4);
     if !(kind && major && minor) {
         return Length::No;
     }
-    let (Some(&kind), Some(&high), Some(&low)) = (header.first(), header.get(3), header.get(4)) else {
+    let (Some(&kind), Some(&high), Some(&low)) = (header.first(), header.get(3), header.get(4))
+    else {
         return Length::Unknown;
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
     let least = usize::from(kind != APPLICATION_DATA);
-    if (least..=MOST_ENCRYPTED).contains(&length) { Length::Is(length) } else { Length::No }
+    if (least..=MOST_ENCRYPTED).contains(&length) {
+        Length::Is(length)
+    } else {
+        Length::No
+    }
 }
 
 const HEADER: usize = 5;
@@ -139,7 +154,11 @@ mod tests {
     fn records(stream: &[u8], step: usize) -> (usize, usize, usize, bool) {
         let (mut machine, mut clear, mut opaque, mut at) = (Records::default(), 0, 0, 0);
         let mut broken = false;
-        for end in (0..stream.len()).step_by(step).skip(1).chain([stream.len()]) {
+        for end in (0..stream.len())
+            .step_by(step)
+            .skip(1)
+            .chain([stream.len()])
+        {
             while at < end && !broken {
                 match machine.next(&stream[at..end]) {
                     Header(n) => at += n,
@@ -156,7 +175,14 @@ mod tests {
     #[test]
     fn tells_clear_from_opaque_whatever_the_pieces() {
         let mut stream = Vec::new();
-        for (kind, length) in [(22u8, 300u16), (20, 1), (22, 40), (23, 1000), (23, 0), (21, 2)] {
+        for (kind, length) in [
+            (22u8, 300u16),
+            (20, 1),
+            (22, 40),
+            (23, 1000),
+            (23, 0),
+            (21, 2),
+        ] {
             stream.extend([kind, 3, 3]);
             stream.extend(length.to_be_bytes());
             stream.resize(stream.len() + usize::from(length), kind);
@@ -164,7 +190,11 @@ mod tests {
         let framed = stream.len();
         stream.extend(b"cleartext after all");
         for step in [1, 2, 3, 5, 7, 100, 5000] {
-            assert_eq!(records(&stream, step), (300, 1043, framed, true), "pieces of {step}");
+            assert_eq!(
+                records(&stream, step),
+                (300, 1043, framed, true),
+                "pieces of {step}"
+            );
         }
     }
 

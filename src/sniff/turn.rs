@@ -60,13 +60,30 @@ mod tests {
             (b"\x16\x03\x01\xff\xff\x01", 443, Is(Raw)),
             (b"\x16\x03\x01\x00\x00\x01", 443, Is(Raw)),
             (b"\x16\x02\x01\x02\x00\x01", 443, Is(Raw)),
-            (b"\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07", 53, Is(Dns)),
+            (
+                b"\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07",
+                53,
+                Is(Dns),
+            ),
             (b"\x00\x1d\x12\x34", 53, Maybe(Dns)),
-            (b"\x00\x1d\x12\x34\x81\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07", 53, Is(Raw)),
-            (b"\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07", 80, Is(Raw)),
+            (
+                b"\x00\x1d\x12\x34\x81\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07",
+                53,
+                Is(Raw),
+            ),
+            (
+                b"\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07",
+                80,
+                Is(Raw),
+            ),
         ];
         for (bytes, port, expected) in table {
-            assert_eq!(sniff(bytes, *port), *expected, "{:?}", bytes.escape_ascii().to_string());
+            assert_eq!(
+                sniff(bytes, *port),
+                *expected,
+                "{:?}",
+                bytes.escape_ascii().to_string()
+            );
         }
     }
 }

@@ -26,19 +26,9 @@ impl Sum {
     /// Adds bytes that start at an even offset of the packet; an odd last byte is padded with zero.
     pub(super) fn bytes(self, bytes: &[u8]) -> Self {
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        let mut low = [0u64; LANES];
-        let mut high = [0u64; LANES];
-        for block in blocks {
-            let (words, _) = block.as_chunks::<8>();
-            for ((word, low), high) in words.iter().zip(&mut low).zip(&mut high) {
-                let word = u64::from_ne_bytes(*word);
-                *low = low.wrapping_add(word & 0xffff_ffff);
-                *high = high.wrapping_add(word >> 32);
-            }
-        }
         let mut sum = self.0;
-        for lane in low.into_iter().chain(high) {
-            sum = sum.wrapping_add(fold_once(lane));
+        if !blocks.is_empty() {
+            sum = sum.wrapping_add(sum_blocks(blocks));
         }
         let (words, rest) = rest.as_chunks::<4>();
         for word in words {
@@ -80,6 +70,22 @@ impl Sum {
 /// Bytes added per round: eight lanes of which each keeps its two halves apart, which is what SSE2 and NEON both add without carries.
 const BLOCK: usize = 64;
 const LANES: usize = BLOCK / 8;
+
+fn sum_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
+    let mut low = [0u64; LANES];
+    let mut high = [0u64; LANES];
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for ((word, low), high) in words.iter().zip(&mut low).zip(&mut high) {
+            let word = u64::from_ne_bytes(*word);
+            *low = low.wrapping_add(word & 0xffff_ffff);
+            *high = high.wrapping_add(word >> 32);
+        }
+    }
+    low.into_iter()
+        .chain(high)
+        .fold(0, |sum, lane| fold_once(sum).wrapping_add(fold_once(lane)))
+}
 
 fn fold_once(sum: u64) -> u64 {
     (sum & 0xffff_ffff).wrapping_add(sum >> 32)

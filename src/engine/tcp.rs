@@ -1,0 +1,857 @@
+//! Conducts TCP flows: between `flow::tcp` on the tun side, `inspect` in the middle and the shell's socket.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io::{ErrorKind, IoSlice},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use super::{
+    Command, Engine, Owner, Record, Seeded, SocketEvent, SocketId, TimerKey, Transmit, out::Out,
+};
+use crate::{
+    event::{Action, Proto, Verdict},
+    flow::{Expiry, Key, NoRoom, Tcp, still_due},
+    inspect::{Context, Gate, Step, Stream},
+    wire::{self, Flags, MAX_HEADER, Pair, Segment, Span, TcpOut, Unreachable},
+};
+
+/// One relayed connection.
+pub(super) struct TcpFlow {
+    record: Record,
+    tcp: Tcp,
+    socket: Key,
+    /// Inspection of what the app sends, from its first byte on.
+    stream: Option<Box<Stream>>,
+    out: Out,
+    /// Held bytes that the engine's total counts.
+    noted: usize,
+    writable: bool,
+    /// The app's FIN has been told to the stream.
+    finished: bool,
+    /// The app's FIN has been passed on.
+    shut: bool,
+    /// The remote end's FIN came first: the app's side ends in TIME-WAIT.
+    closed_first: bool,
+    /// The upstream connection broke: a reset follows what can still be delivered.
+    broken: bool,
+    queued: Queued,
+    /// Round of the budget in which the app last sent.
+    round: u64,
+    /// When the stream wants to be asked again.
+    wake: Option<Duration>,
+    /// Until when a SYN stays parked.
+    parked_until: Option<Duration>,
+    pub(super) armed: Option<Duration>,
+}
+
+/// In which of the engine's queues a flow stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Queued {
+    send: bool,
+    recv: bool,
+    transmit: bool,
+    /// Its socket waits for the app's window.
+    shut: bool,
+    /// Its socket waits for a chunk.
+    starved: bool,
+}
+
+/// Where bytes of the app come from.
+enum Bytes<'a> {
+    Slot(usize, Span),
+    Early(&'a [u8]),
+}
+
+impl TcpFlow {
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        [self.tcp.deadline(), self.wake, self.parked_until]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether both directions are done with, upstream too.
+    fn is_over(&self) -> bool {
+        self.tcp.is_done() && self.shut
+    }
+}
+
+/// How long a SYN waits after its last repetition (design section 4).
+const PARKED: Duration = Duration::from_secs(75);
+
+impl Engine {
+    pub(super) fn handle_segment(&mut self, slot: usize, segment: &Segment) {
+        let syn = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
+        if let Some(&key) = self.by_pair.get(&segment.pair) {
+            let Some(flow) = self.flows.get_mut(key) else {
+                return;
+            };
+            if !syn || flow.tcp.is_repeat(segment) {
+                if syn && flow.tcp.is_parked() {
+                    flow.parked_until = Some(self.now.mono + PARKED);
+                    return;
+                }
+                self.segment(key, slot, segment);
+                return;
+            }
+            // The app has forgotten the old connection.
+            self.end_flow(key, true);
+        } else if self.time_waits.answers(segment, syn) {
+            let (seq, ack) = self.time_waits.numbers(&segment.pair);
+            self.answer(segment.pair, seq, ack, Flags::ACK);
+            return;
+        }
+        if syn {
+            self.open(segment);
+        } else if !segment.flags.contains(Flags::RST) {
+            self.refuse_segment(segment);
+        }
+    }
+
+    /// Judges a connection at its SYN, and starts it upstream.
+    fn open(&mut self, syn: &Segment) {
+        let pair = syn.pair;
+        if self.flows.len() >= self.limits.flows {
+            self.count("flow_limit");
+            return;
+        }
+        let upstream = match self.upstream(pair.dst) {
+            Some(upstream) => upstream,
+            None => return self.refuse_segment(syn),
+        };
+        let mut record = self.record(pair, Proto::Tcp);
+        record.verdict = self.judge_connection(&record);
+        if record.verdict.action != Action::Allow {
+            self.events.push_back(record.flow_event(self.since_start()));
+            return self.refuse_segment(syn);
+        }
+        let iss = self.random() as u32;
+        let socket = self.sockets.insert(Owner::Dns(usize::MAX));
+        let key = self.flows.insert(TcpFlow {
+            record,
+            tcp: Tcp::new(syn, iss, self.segment_size(pair)),
+            socket,
+            stream: None,
+            out: Out::default(),
+            noted: 0,
+            writable: false,
+            finished: false,
+            shut: false,
+            closed_first: false,
+            broken: false,
+            queued: Queued::default(),
+            round: 0,
+            wake: None,
+            parked_until: Some(self.now.mono + PARKED),
+            armed: None,
+        });
+        if let Some(owner) = self.sockets.get_mut(socket) {
+            *owner = Owner::Tcp(key);
+        }
+        self.by_pair.insert(pair, key);
+        self.commands.push_back(Command::Connect {
+            socket: SocketId(socket),
+            to: upstream,
+        });
+        self.arm(key);
+    }
+
+    /// Where a connection to `dst` really goes; `None` where nobody listens.
+    fn upstream(&self, dst: SocketAddr) -> Option<SocketAddr> {
+        match self.is_own(dst.ip()) {
+            false => Some(dst),
+            true if dst.port() == 53 => self.config.resolvers.first().copied(),
+            true => None,
+        }
+    }
+
+    pub(super) fn judge_connection(&self, record: &Record) -> Verdict {
+        let Some(rules) = &self.rules else {
+            return record.verdict.clone();
+        };
+        let verdict = rules.policy.connection(&record.facts);
+        match verdict.action {
+            Action::Ask => Verdict {
+                action: rules.policy.ask_fallback(),
+                ..verdict
+            },
+            Action::Allow | Action::Block => verdict,
+        }
+    }
+
+    fn segment_size(&self, pair: Pair) -> u16 {
+        let headers = if pair.dst.is_ipv4() { 40 } else { 60 };
+        (self.config.mtu - headers) as u16
+    }
+
+    /// A segment of a known flow.
+    fn segment(&mut self, key: Key, slot: usize, segment: &Segment) {
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        if self.buffered > self.limits.buffers_total && !segment.payload.is_empty() {
+            self.count("memory");
+            return;
+        }
+        let Some(packet) = self.slots.get(slot) else {
+            return;
+        };
+        let arrival = flow
+            .tcp
+            .segment(segment, packet.get(segment.payload), self.now.mono);
+        flow.tcp.reclaim(&mut self.pool);
+        if arrival.reset {
+            return self.end_flow(key, true);
+        }
+        if let Some(ack) = arrival.stray {
+            return self.answer(segment.pair, ack, 0, Flags::RST);
+        }
+        if arrival.opened {
+            flow.parked_until = None;
+        }
+        if !arrival.new.is_empty() {
+            self.budget.touch(&mut flow.round, self.now.mono);
+            let start = segment.payload.start + arrival.new.start as u32;
+            let span = Span {
+                start,
+                end: start + arrival.new.len() as u32,
+            };
+            self.outbound(key, Bytes::Slot(slot, span));
+            while let Some(bytes) = self
+                .flows
+                .get_mut(key)
+                .and_then(|flow| flow.tcp.take_early())
+            {
+                self.outbound(key, Bytes::Early(&bytes));
+            }
+        }
+        self.follow_up(key);
+    }
+
+    /// Bytes of the app, accepted: judged, and queued as far as they may go.
+    fn outbound(&mut self, key: Key, bytes: Bytes<'_>) {
+        let (Some(flow), Some(rules)) = (self.flows.get_mut(key), &self.rules) else {
+            return;
+        };
+        let before = flow.out.len();
+        let room = self
+            .limits
+            .hold_per_flow
+            .min((self.limits.hold_total + flow.noted).saturating_sub(self.held));
+        let TcpFlow {
+            stream,
+            out,
+            record,
+            writable,
+            ..
+        } = flow;
+        let stream = stream.get_or_insert_with(|| Box::new(Stream::new(Proto::Tcp)));
+        let mut cx = Context {
+            rules,
+            facts: &mut record.facts,
+            now: self.now.mono,
+            room,
+            can_ask: self.config.can_ask,
+            notices: &mut self.notices,
+        };
+        let here = match bytes {
+            Bytes::Slot(slot, span) => self
+                .slots
+                .get(slot)
+                .map_or(&[][..], |packet| packet.get(span)),
+            Bytes::Early(bytes) => bytes,
+        };
+        let step = match bytes {
+            Bytes::Slot(slot, span) if out.held().is_empty() && *writable => {
+                let step = stream.feed(here, &mut cx);
+                let release = step.release.min(here.len());
+                let split = span.start + release as u32;
+                self.refs.push(
+                    &mut out.refs,
+                    slot,
+                    Span {
+                        start: span.start,
+                        end: split,
+                    },
+                );
+                if release < here.len() {
+                    out.settle(&self.refs, &self.slots, &mut self.spare);
+                    out.hold(here.get(release..).unwrap_or(&[]), &mut self.spare);
+                }
+                Step { release: 0, ..step }
+            }
+            Bytes::Slot(..) | Bytes::Early(_) => {
+                out.settle(&self.refs, &self.slots, &mut self.spare);
+                out.hold(here, &mut self.spare);
+                stream.feed(out.held(), &mut cx)
+            }
+        };
+        self.buffered += flow.out.len() - before;
+        self.take_step(key, step);
+    }
+
+    /// Acts on what the stream said.
+    fn take_step(&mut self, key: Key, step: Step) {
+        let time = self.since_start();
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        flow.out.release(step.release);
+        flow.wake = step.wake;
+        let held = flow.out.held().len();
+        self.held = self.held + held - std::mem::replace(&mut flow.noted, held);
+        Self::report(&mut self.events, &mut self.notices, &mut flow.record, time);
+        match step.gate {
+            Gate::Open => {}
+            // Nobody can be asked yet: the stream gives the fallback itself where `can_ask` is false.
+            Gate::Ask(verdict) | Gate::Block(verdict) => {
+                flow.record.verdict = Verdict {
+                    action: Action::Block,
+                    ..verdict
+                };
+                self.block(key);
+            }
+        }
+    }
+
+    /// Lets the stream look again, without new bytes.
+    fn consult(
+        &mut self,
+        key: Key,
+        ask: impl FnOnce(&mut Stream, &[u8], &mut Context<'_>) -> Step,
+    ) {
+        let (Some(flow), Some(rules)) = (self.flows.get_mut(key), &self.rules) else {
+            return;
+        };
+        let room = self
+            .limits
+            .hold_per_flow
+            .min((self.limits.hold_total + flow.noted).saturating_sub(self.held));
+        let TcpFlow {
+            stream: Some(stream),
+            out,
+            record,
+            ..
+        } = flow
+        else {
+            return;
+        };
+        let mut cx = Context {
+            rules,
+            facts: &mut record.facts,
+            now: self.now.mono,
+            room,
+            can_ask: self.config.can_ask,
+            notices: &mut self.notices,
+        };
+        let step = ask(stream, out.held(), &mut cx);
+        self.take_step(key, step);
+    }
+
+    /// After anything that happened to a flow: passes a FIN on, queues it where it has work, ends it where it is over.
+    fn follow_up(&mut self, key: Key) {
+        if self
+            .flows
+            .get(key)
+            .is_some_and(|flow| flow.tcp.fin_seen() && !flow.finished)
+        {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.finished = true;
+            }
+            self.consult(key, |stream, held, cx| stream.finish(held, cx));
+        }
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        if flow.finished && !flow.shut && !flow.tcp.is_parked() && flow.out.len() == 0 {
+            flow.shut = true;
+            self.commands.push_back(Command::Shutdown {
+                socket: SocketId(flow.socket),
+            });
+        }
+        if flow.writable && flow.out.sendable() > 0 && !flow.queued.send {
+            flow.queued.send = true;
+            self.sends.push_back(key);
+        }
+        if flow.queued.shut && flow.tcp.recv_room(self.now.mono, &mut self.pool).is_ok() {
+            flow.tcp.received(0, &mut self.pool);
+            flow.queued.shut = false;
+            if !flow.queued.recv {
+                flow.queued.recv = true;
+                self.recvs.push_back(key);
+            }
+        }
+        if !flow.queued.transmit {
+            flow.queued.transmit = true;
+            self.transmits.push_back(key);
+        }
+        if flow.is_over() {
+            if flow.tcp.ack_is_due() {
+                let (seq, ack) = flow.tcp.reset_numbers();
+                let pair = flow.record.pair;
+                self.answer(pair, seq, ack, Flags::ACK);
+            }
+            self.end_flow(key, false);
+        } else {
+            self.arm(key);
+        }
+        self.wake_starved();
+    }
+
+    /// Flows whose socket waited for a chunk, while there is one.
+    fn wake_starved(&mut self) {
+        while self.pool.has_room()
+            && let Some(key) = self.starved.pop_front()
+        {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.queued.starved = false;
+                if !flow.queued.recv {
+                    flow.queued.recv = true;
+                    self.recvs.push_back(key);
+                }
+                break;
+            }
+        }
+    }
+
+    fn arm(&mut self, key: Key) {
+        if let Some(flow) = self.flows.get_mut(key)
+            && let Some(deadline) = flow.deadline()
+        {
+            self.timers
+                .arm(TimerKey::Tcp(key), deadline, &mut flow.armed);
+        }
+    }
+
+    pub(super) fn tcp_timeout(&mut self, key: Key, at: Duration) {
+        let now = self.now.mono;
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        if flow.armed != Some(at) {
+            return;
+        }
+        flow.armed = None;
+        if flow.parked_until.is_some_and(|until| until <= now) && flow.tcp.is_parked() {
+            return self.end_flow(key, true);
+        }
+        if flow.tcp.expire(now) == Expiry::GiveUp {
+            return self.end_flow(key, true);
+        }
+        if flow.wake.is_some_and(|at| at <= now) {
+            flow.wake = None;
+            self.consult(key, |stream, held, cx| stream.pause(held, cx));
+        }
+        self.follow_up(key);
+    }
+
+    pub(super) fn tcp_socket(&mut self, key: Key, event: SocketEvent) {
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        match event {
+            SocketEvent::Connected => {
+                flow.tcp.accept();
+                flow.parked_until = None;
+                flow.writable = true;
+            }
+            SocketEvent::Writable => flow.writable = true,
+            SocketEvent::Failed(why) if flow.tcp.is_parked() => return self.refuse_flow(key, why),
+            SocketEvent::Failed(_) => flow.broken = true,
+        }
+        self.follow_up(key);
+    }
+
+    pub(super) fn poll_tcp_send(&mut self) -> Option<SocketId> {
+        while let Some(key) = self.sends.pop_front() {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.queued.send = false;
+                if flow.writable && flow.out.sendable() > 0 {
+                    return Some(SocketId(flow.socket));
+                }
+            }
+        }
+        None
+    }
+
+    fn flow_of(&self, socket: SocketId) -> Option<Key> {
+        match self.sockets.get(socket.0)? {
+            Owner::Tcp(key) => Some(*key),
+            Owner::Mapping(_) | Owner::Dns(_) => None,
+        }
+    }
+
+    pub(super) fn tcp_send_parts<'a>(
+        &'a self,
+        socket: SocketId,
+        parts: &mut [IoSlice<'a>],
+    ) -> usize {
+        let flow = self.flow_of(socket).and_then(|key| self.flows.get(key));
+        flow.map_or(0, |flow| flow.out.parts(&self.refs, &self.slots, parts).0)
+    }
+
+    pub(super) fn tcp_sent(&mut self, socket: SocketId, result: Result<usize, ErrorKind>) {
+        let Some(key) = self.flow_of(socket) else {
+            return;
+        };
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        match result {
+            Ok(n) => {
+                let n = n.min(flow.out.sendable());
+                flow.record.bytes_out += n as u64;
+                self.buffered -= n;
+                flow.out.sent(n, &mut self.refs, &mut self.spare);
+            }
+            Err(why) => {
+                flow.broken |= why != ErrorKind::WouldBlock;
+                flow.writable = false;
+                flow.out.settle(&self.refs, &self.slots, &mut self.spare);
+            }
+        }
+        self.follow_up(key);
+    }
+
+    pub(super) fn poll_tcp_recv(&mut self) -> Option<SocketId> {
+        while let Some(key) = self.recvs.pop_front() {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.queued.recv = false;
+                return Some(SocketId(flow.socket));
+            }
+        }
+        None
+    }
+
+    pub(super) fn tcp_recv_room(&mut self, socket: SocketId) -> Option<&mut [u8]> {
+        let key = self.flow_of(socket)?;
+        let now = self.now.mono;
+        let flow = self.flows.get_mut(key)?;
+        // Asked twice, because a borrow that is returned lasts too long to look at the other case.
+        match flow.tcp.recv_room(now, &mut self.pool).err() {
+            None => self
+                .flows
+                .get_mut(key)?
+                .tcp
+                .recv_room(now, &mut self.pool)
+                .ok(),
+            Some(NoRoom::Window) => {
+                flow.queued.shut = true;
+                self.arm(key);
+                None
+            }
+            Some(NoRoom::Pool) => {
+                if !std::mem::replace(&mut flow.queued.starved, true) {
+                    self.starved.push_back(key);
+                }
+                None
+            }
+        }
+    }
+
+    pub(super) fn tcp_received(&mut self, socket: SocketId, result: Result<usize, ErrorKind>) {
+        let Some(key) = self.flow_of(socket) else {
+            return;
+        };
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        match result {
+            Ok(0) => flow.tcp.finish(&mut self.pool),
+            Ok(n) => {
+                flow.tcp.received(n, &mut self.pool);
+                flow.record.bytes_in += n as u64;
+            }
+            Err(ErrorKind::WouldBlock) => return flow.tcp.received(0, &mut self.pool),
+            Err(_) => {
+                flow.tcp.received(0, &mut self.pool);
+                flow.broken = true;
+            }
+        }
+        self.follow_up(key);
+    }
+
+    pub(super) fn poll_tcp_packet(&mut self) -> Option<Transmit<'_>> {
+        let now = self.now.mono;
+        let (key, emit, pair) = loop {
+            let &key = self.transmits.front()?;
+            let allowed = self.allowed(key);
+            let Some(flow) = self.flows.get_mut(key) else {
+                self.transmits.pop_front();
+                continue;
+            };
+            let pair = flow.record.pair.reversed();
+            let own = (self.config.mtu - if pair.dst.is_ipv4() { 40 } else { 60 }) as u16;
+            if let Some(emit) = flow.tcp.next(allowed, now, own) {
+                flow.closed_first |= emit.flags.contains(Flags::FIN) && !flow.tcp.fin_seen();
+                break (key, emit, pair);
+            }
+            self.transmits.pop_front();
+            flow.queued.transmit = false;
+            if flow.broken {
+                self.reset_app(key);
+                self.end_flow(key, true);
+                let n = self.control.pop(&mut self.packet);
+                if n {
+                    return Some(Transmit {
+                        header: &self.packet,
+                        payload: &[],
+                    });
+                }
+                continue;
+            }
+            self.arm(key);
+        };
+        let flow = self.flows.get(key)?;
+        let payload = flow.tcp.payload(emit.place);
+        let tcp = TcpOut {
+            pair,
+            seq: emit.seq,
+            ack: emit.ack,
+            flags: emit.flags,
+            window: emit.window,
+            mss: emit.mss,
+            window_scale: emit.window_scale,
+        };
+        let n = wire::emit_tcp(&mut self.header, &tcp, payload);
+        Some(Transmit {
+            header: self.header.get(..n)?,
+            payload,
+        })
+    }
+
+    /// How many bytes beyond those accepted the app may send.
+    fn allowed(&self, key: Key) -> u32 {
+        let Some(flow) = self.flows.get(key) else {
+            return 0;
+        };
+        let window = self
+            .budget
+            .window(flow.round, self.segment_size(flow.record.pair));
+        if self.buffered > self.limits.buffers_total / 2 && flow.out.len() > 0 {
+            return 0;
+        }
+        let room = (self.limits.hold_per_flow + window as usize).saturating_sub(flow.out.len());
+        window.min(u32::try_from(room).unwrap_or(u32::MAX))
+    }
+
+    /// Copies what is left in the slots before they are filled anew.
+    pub(super) fn settle(&mut self) {
+        for &key in &self.sends {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.out.settle(&self.refs, &self.slots, &mut self.spare);
+            }
+        }
+        self.refs.clear();
+    }
+
+    /// Ends a blocked flow: a reset for the app, nothing more for the remote end.
+    fn block(&mut self, key: Key) {
+        self.reset_app(key);
+        self.end_flow(key, true);
+    }
+
+    fn reset_app(&mut self, key: Key) {
+        if let Some(flow) = self.flows.get(key) {
+            let (seq, ack) = flow.tcp.reset_numbers();
+            self.answer(flow.record.pair, seq, ack, Flags::RST | Flags::ACK);
+        }
+    }
+
+    /// The upstream connection could not be made: tells the app so.
+    fn refuse_flow(&mut self, key: Key, why: ErrorKind) {
+        let Some(flow) = self.flows.get(key) else {
+            return;
+        };
+        let pair = flow.record.pair;
+        let (_, next) = flow.tcp.reset_numbers();
+        let why = match why {
+            ErrorKind::NetworkUnreachable => Some(Unreachable::Network),
+            ErrorKind::HostUnreachable | ErrorKind::TimedOut => Some(Unreachable::Host),
+            ErrorKind::PermissionDenied => Some(Unreachable::AdminProhibited),
+            _ => None,
+        };
+        match why {
+            None => self.answer(pair, 0, next, Flags::RST | Flags::ACK),
+            Some(why) => {
+                // The SYN itself is gone; its headers are all that the app's kernel looks at.
+                let mut header = [0; MAX_HEADER];
+                let syn = TcpOut {
+                    pair,
+                    seq: next.wrapping_sub(1),
+                    ack: 0,
+                    flags: Flags::SYN,
+                    window: 0,
+                    mss: None,
+                    window_scale: None,
+                };
+                let n = wire::emit_tcp(&mut header, &syn, &[]);
+                self.control
+                    .push(|out| wire::emit_unreachable(out, why, header.get(..n).unwrap_or(&[])));
+            }
+        }
+        self.end_flow(key, true);
+    }
+
+    /// Resets whoever sent a segment that belongs to nothing (RFC 9293 section 3.5.2).
+    fn refuse_segment(&mut self, segment: &Segment) {
+        if segment.flags.contains(Flags::ACK) {
+            self.answer(segment.pair, segment.ack, 0, Flags::RST);
+        } else {
+            let len = segment.payload.len() as u32 + u32::from(segment.flags.contains(Flags::SYN));
+            self.answer(
+                segment.pair,
+                0,
+                segment.seq.wrapping_add(len),
+                Flags::RST | Flags::ACK,
+            );
+        }
+    }
+
+    /// A bare segment back to the app of `pair`.
+    fn answer(&mut self, pair: Pair, seq: u32, ack: u32, flags: Flags) {
+        let tcp = TcpOut {
+            pair: pair.reversed(),
+            seq,
+            ack,
+            flags,
+            window: 0,
+            mss: None,
+            window_scale: None,
+        };
+        self.control.push(|out| {
+            let mut header = [0; MAX_HEADER];
+            let n = wire::emit_tcp(&mut header, &tcp, &[]);
+            out.extend_from_slice(header.get(..n).unwrap_or(&[]));
+            true
+        });
+    }
+
+    /// Closes the socket, tells of the flow and forgets it.
+    fn end_flow(&mut self, key: Key, reset: bool) {
+        let time = self.since_start();
+        let Some(mut flow) = self.flows.remove(key) else {
+            return;
+        };
+        self.by_pair.remove(&flow.record.pair);
+        self.sockets.remove(flow.socket);
+        self.commands.push_back(Command::Close {
+            socket: SocketId(flow.socket),
+            reset,
+        });
+        self.buffered -= flow.out.len();
+        self.held -= flow.noted;
+        flow.out.discard(&mut self.spare);
+        flow.tcp.release(&mut self.pool);
+        if !reset && flow.closed_first {
+            let at = self.now.mono + TimeWaits::LENGTH;
+            self.time_waits
+                .insert(flow.record.pair, flow.tcp.reset_numbers(), at);
+            if let Some(at) = self.time_waits.deadline() {
+                self.timers
+                    .arm(TimerKey::TimeWait, at, &mut self.time_waits.armed);
+            }
+        }
+        self.events.push_back(flow.record.flow_event(time));
+    }
+
+    /// Ends the flows that a new policy does not let go on.
+    pub(super) fn judge_tcp_again(&mut self) {
+        for key in self.flows.keys() {
+            let verdict = self
+                .flows
+                .get(key)
+                .map(|flow| self.judge_connection(&flow.record));
+            if let (Some(verdict), Some(flow)) = (verdict, self.flows.get_mut(key))
+                && verdict.action != Action::Allow
+            {
+                flow.record.verdict = verdict;
+                self.block(key);
+            }
+        }
+    }
+
+    pub(super) fn finish_tcp(&mut self) {
+        for key in self.flows.keys() {
+            self.end_flow(key, true);
+        }
+    }
+
+    pub(super) fn time_waits_timeout(&mut self, at: Duration) {
+        if self.time_waits.armed == Some(at) {
+            self.time_waits.armed = None;
+            self.time_waits.expire(self.now.mono);
+            if let Some(at) = self.time_waits.deadline() {
+                self.timers
+                    .arm(TimerKey::TimeWait, at, &mut self.time_waits.armed);
+            }
+        }
+    }
+}
+
+/// Connections that are over, kept to answer a FIN that comes again (RFC 9293 section 3.6.1).
+pub(super) struct TimeWaits {
+    by_pair: HashMap<Pair, (u32, u32), Seeded>,
+    order: VecDeque<(Duration, Pair)>,
+    pub(super) armed: Option<Duration>,
+}
+
+impl TimeWaits {
+    /// The app is on this machine: no segment of it is older than this.
+    const LENGTH: Duration = Duration::from_secs(2);
+    /// Entries at most.
+    const MOST: usize = 4_096;
+
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            by_pair: HashMap::with_hasher(Seeded(seed)),
+            order: VecDeque::new(),
+            armed: None,
+        }
+    }
+
+    fn insert(&mut self, pair: Pair, numbers: (u32, u32), until: Duration) {
+        if self.by_pair.len() >= Self::MOST
+            && let Some((_, oldest)) = self.order.pop_front()
+        {
+            self.by_pair.remove(&oldest);
+        }
+        self.by_pair.insert(pair, numbers);
+        self.order.push_back((until, pair));
+    }
+
+    /// Whether `segment` belongs to an entry and wants an acknowledgement. A new SYN or a reset ends the entry.
+    fn answers(&mut self, segment: &Segment, syn: bool) -> bool {
+        if !self.by_pair.contains_key(&segment.pair) {
+            return false;
+        }
+        if syn || segment.flags.contains(Flags::RST) {
+            self.by_pair.remove(&segment.pair);
+            return false;
+        }
+        true
+    }
+
+    fn numbers(&self, pair: &Pair) -> (u32, u32) {
+        self.by_pair.get(pair).copied().unwrap_or_default()
+    }
+
+    pub(super) fn still_due(&mut self, at: Duration) -> Option<Duration> {
+        let deadline = self.deadline();
+        still_due(&mut self.armed, at, deadline)
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.order.front().map(|(until, _)| *until)
+    }
+
+    fn expire(&mut self, now: Duration) {
+        while self.order.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, pair)) = self.order.pop_front() {
+                self.by_pair.remove(&pair);
+            }
+        }
+    }
+}

@@ -1,0 +1,632 @@
+//! Capture files: pcap and pcapng, read as a stream of IP packets.
+
+mod blocks;
+mod links;
+
+use std::{
+    io::{ErrorKind, Read},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
+
+use blocks::{SECTION_HEADER, Section};
+use links::{ip_offset, is_known, unknown_link};
+
+/// Reads a pcap (microseconds or nanoseconds, either byte order) or pcapng file.
+///
+/// Link types: Ethernet with VLAN tags, raw IP, Linux cooked (both versions), null and loopback. Holds one block in memory, 16 MiB at most.
+pub struct Reader<R> {
+    file: Arc<str>,
+    input: R,
+    buffer: Vec<u8>,
+    /// What of `buffer` was read and not consumed.
+    unread: Range<usize>,
+    /// Where in the file `unread` begins.
+    offset: u64,
+    format: Format,
+    time: Duration,
+    skipped: Skipped,
+    /// Whether any packet was an IP packet.
+    any: bool,
+    failed: bool,
+}
+
+/// One IP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// From the IP header on; may be cut off by the capture's snap length.
+    pub ip: &'a [u8],
+    /// When it was captured, since the Unix epoch.
+    pub time: Duration,
+}
+
+/// Records that were passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Skipped {
+    /// Frames of other network protocols, such as ARP.
+    pub not_ip: u64,
+    /// Frames of interfaces whose link type is not known.
+    pub link_type: u64,
+}
+
+/// A capture that cannot be read, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: byte {offset}: {reason}")]
+pub struct CaptureError {
+    /// File name as given.
+    pub file: Arc<str>,
+    /// Where in the file.
+    pub offset: u64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the file's first header. `file` is its name for errors.
+    pub fn new(file: impl Into<Arc<str>>, input: R) -> Result<Self, CaptureError> {
+        let mut reader = Self {
+            file: file.into(),
+            input,
+            buffer: vec![0; BUFFER],
+            unread: 0..0,
+            offset: 0,
+            format: Format::Sections(Section {
+                big_endian: false,
+                interfaces: Vec::new(),
+            }),
+            time: Duration::ZERO,
+            skipped: Skipped::default(),
+            any: false,
+            failed: false,
+        };
+        let magic = match *reader.peek(4)? {
+            [a, b, c, d, ..] => u32::from_be_bytes([a, b, c, d]),
+            [] => return Err(reader.error("the file is empty")),
+            _ => return Err(reader.error(NOT_A_CAPTURE)),
+        };
+        let (big_endian, nanoseconds) = match magic {
+            SECTION_HEADER => {
+                reader.section_header()?;
+                return Ok(reader);
+            }
+            0xa1b2_c3d4 => (true, false),
+            0xa1b2_3c4d => (true, true),
+            0xd4c3_b2a1 => (false, false),
+            0x4d3c_b2a1 => (false, true),
+            _ => return Err(reader.error(NOT_A_CAPTURE)),
+        };
+        let header = reader.peek(24)?;
+        let Some(link) = number(header, 20, big_endian).filter(|_| header.len() >= 24) else {
+            return Err(reader.error("the file ends within its header"));
+        };
+        let link = (link & 0xffff) as u16;
+        if !is_known(link) {
+            return Err(reader.error(unknown_link(link)));
+        }
+        reader.consume(24);
+        reader.format = Format::Records {
+            big_endian,
+            nanoseconds,
+            link,
+        };
+        Ok(reader)
+    }
+
+    /// The next IP packet; `None` at the end of the file. After an error there is nothing more.
+    pub fn packet(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
+        if self.failed {
+            return Ok(None);
+        }
+        let result = self.next_ip();
+        self.failed = !matches!(result, Ok(Some(_)));
+        Ok(result?.map(|range| Packet {
+            ip: self.buffer.get(range).unwrap_or_default(),
+            time: self.time,
+        }))
+    }
+
+    /// What was passed over so far.
+    pub fn skipped(&self) -> Skipped {
+        self.skipped
+    }
+
+    /// Bytes of the file consumed so far.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn next_ip(&mut self) -> Result<Option<Range<usize>>, CaptureError> {
+        loop {
+            let record = match self.format {
+                Format::Records {
+                    big_endian,
+                    nanoseconds,
+                    link,
+                } => self.record(big_endian, nanoseconds, link)?,
+                Format::Sections(_) => self.block()?,
+            };
+            let (link, frame) = match record {
+                Record::Frame { link, frame } => (link, frame),
+                Record::Other => continue,
+                Record::End if !self.any && self.skipped.link_type > 0 => {
+                    return Err(
+                        self.error("none of its interfaces has a link type that is supported")
+                    );
+                }
+                Record::End => return Ok(None),
+            };
+            let bytes = self.buffer.get(frame.clone()).unwrap_or_default();
+            match ip_offset(link, bytes) {
+                Some(at) => {
+                    self.any = true;
+                    return Ok(Some(frame.start + at..frame.end));
+                }
+                None if is_known(link) => self.skipped.not_ip += 1,
+                None => self.skipped.link_type += 1,
+            }
+        }
+    }
+
+    /// A record of a classic capture.
+    fn record(
+        &mut self,
+        big_endian: bool,
+        nanoseconds: bool,
+        link: u16,
+    ) -> Result<Record, CaptureError> {
+        let header = self.peek(16)?;
+        let field = |at| number(header, at, big_endian).unwrap_or_default();
+        let (seconds, fraction, len) = (field(0), field(4), field(8) as usize);
+        match header.len() {
+            0 => return Ok(Record::End),
+            1..16 => return Err(self.error("the file ends within a packet's header")),
+            _ => {}
+        }
+        if len > MAX_PACKET {
+            return Err(self.error(format!("a packet of {len} bytes: the file is corrupt")));
+        }
+        let there = self.peek(16 + len)?.len().saturating_sub(16);
+        if there < len {
+            return Err(self.error(format!(
+                "the file ends within a packet, {there} of {len} bytes"
+            )));
+        }
+        let fraction = u64::from(fraction) * if nanoseconds { 1 } else { 1_000 };
+        self.time = Duration::from_secs(seconds.into()) + Duration::from_nanos(fraction);
+        let at = self.consume(16 + len);
+        Ok(Record::Frame {
+            link,
+            frame: at + 16..at + 16 + len,
+        })
+    }
+
+    /// The next `len` bytes, or as many as the file still has.
+    fn peek(&mut self, len: usize) -> Result<&[u8], CaptureError> {
+        if self.unread.len() < len {
+            self.buffer.copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
+            if self.buffer.len() < len {
+                self.buffer.resize(len, 0);
+            }
+            while self.unread.end < len {
+                let room = self.buffer.get_mut(self.unread.end..).unwrap_or_default();
+                match self.input.read(room) {
+                    Ok(0) => break,
+                    Ok(n) => self.unread.end += n,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(self.error(error.to_string())),
+                }
+            }
+        }
+        let end = self.unread.end.min(self.unread.start + len);
+        Ok(self.buffer.get(self.unread.start..end).unwrap_or_default())
+    }
+
+    /// Passes over bytes that were peeked at; returns where in the buffer they lie until the next peek.
+    fn consume(&mut self, len: usize) -> usize {
+        let at = self.unread.start;
+        self.unread.start += len;
+        self.offset += len as u64;
+        at
+    }
+}
+
+impl<R> Reader<R> {
+    fn error(&self, reason: impl Into<String>) -> CaptureError {
+        CaptureError {
+            file: self.file.clone(),
+            offset: self.offset,
+            reason: reason.into(),
+        }
+    }
+}
+
+enum Format {
+    /// Classic pcap.
+    Records {
+        big_endian: bool,
+        nanoseconds: bool,
+        link: u16,
+    },
+    /// pcapng.
+    Sections(Section),
+}
+
+enum Record {
+    Frame { link: u16, frame: Range<usize> },
+    Other,
+    End,
+}
+
+fn number(bytes: &[u8], at: usize, big_endian: bool) -> Option<u32> {
+    let bytes = *bytes.get(at..)?.first_chunk()?;
+    Some(if big_endian {
+        u32::from_be_bytes(bytes)
+    } else {
+        u32::from_le_bytes(bytes)
+    })
+}
+
+const NOT_A_CAPTURE: &str = "not a pcap or pcapng file";
+
+/// Bytes read at a time.
+const BUFFER: usize = 256 * 1024;
+/// Longest packet believed: four times libpcap's largest snap length.
+const MAX_PACKET: usize = 1 << 20;
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use pcap_file::{
+        DataLink, Endianness, TsResolution,
+        pcap::{PcapHeader, PcapWriter, RawPcapPacket},
+        pcapng::{
+            PcapNgWriter,
+            blocks::{
+                enhanced_packet::EnhancedPacketBlock,
+                interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption},
+                simple_packet::SimplePacketBlock,
+            },
+        },
+    };
+
+    use super::*;
+
+    const V4: &[u8] = &[0x45, 0, 0, 20, 0, 0];
+    const V6: &[u8] = &[0x60, 0, 0, 0, 0, 0];
+
+    fn pcap(
+        link: u32,
+        endianness: Endianness,
+        ts_resolution: TsResolution,
+        frames: &[Vec<u8>],
+    ) -> Vec<u8> {
+        let header = PcapHeader {
+            datalink: DataLink::from(link),
+            endianness,
+            ts_resolution,
+            ..Default::default()
+        };
+        let mut writer = PcapWriter::with_header(Vec::new(), header).unwrap();
+        for (at, frame) in frames.iter().enumerate() {
+            let (incl_len, orig_len) = (frame.len() as u32, frame.len() as u32 + 1000);
+            let packet = RawPcapPacket {
+                ts_sec: 1_000,
+                ts_frac: at as u32 + 7,
+                incl_len,
+                orig_len,
+                data: Cow::Borrowed(frame),
+            };
+            writer.write_raw_packet(&packet).unwrap();
+        }
+        writer.into_writer()
+    }
+
+    fn pcapng(
+        endianness: Endianness,
+        resolution: Option<u8>,
+        ticks: u64,
+        frames: &[Vec<u8>],
+    ) -> Vec<u8> {
+        let mut writer = PcapNgWriter::with_endianness(Vec::new(), endianness).unwrap();
+        let mut interface = InterfaceDescriptionBlock::new(DataLink::ETHERNET, 0xffff);
+        interface
+            .options
+            .extend(resolution.map(InterfaceDescriptionOption::IfTsResol));
+        interface
+            .options
+            .push(InterfaceDescriptionOption::Comment("about".into()));
+        writer.write_pcapng_block(interface).unwrap();
+        for frame in frames {
+            let block = EnhancedPacketBlock {
+                interface_id: 0,
+                timestamp: Duration::from_nanos(ticks),
+                original_len: frame.len() as u32,
+                data: Cow::Borrowed(frame),
+                options: Vec::new(),
+            };
+            writer.write_pcapng_block(block).unwrap();
+        }
+        writer.into_inner()
+    }
+
+    fn ethernet(tail: &[u8], ip: &[u8]) -> Vec<u8> {
+        [&[0xee; 12], tail, ip].concat()
+    }
+
+    type All = (Vec<(Vec<u8>, Duration)>, Skipped, Option<CaptureError>);
+
+    fn all(file: &[u8]) -> All {
+        let mut reader = match Reader::new("x.pcap", OneByOne(file)) {
+            Ok(reader) => reader,
+            Err(error) => return (Vec::new(), Skipped::default(), Some(error)),
+        };
+        let mut packets = Vec::new();
+        loop {
+            match reader.packet() {
+                Ok(Some(packet)) => packets.push((packet.ip.to_vec(), packet.time)),
+                Ok(None) => return (packets, reader.skipped(), None),
+                Err(error) => {
+                    assert_eq!(reader.packet(), Ok(None));
+                    return (packets, reader.skipped(), Some(error));
+                }
+            }
+        }
+    }
+
+    /// Reads come in pieces, as from a pipe.
+    struct OneByOne<'a>(&'a [u8]);
+
+    impl Read for OneByOne<'_> {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            let len = out.len().min(3);
+            self.0.read(&mut out[..len])
+        }
+    }
+
+    #[test]
+    fn every_kind_of_classic_file_is_read() {
+        for endianness in [Endianness::Big, Endianness::Little] {
+            for (resolution, unit) in [
+                (TsResolution::MicroSecond, 1_000u32),
+                (TsResolution::NanoSecond, 1),
+            ] {
+                let file = pcap(101, endianness, resolution, &[V4.to_vec(), V6.to_vec()]);
+                let (packets, skipped, error) = all(&file);
+                let time = |at| Duration::new(1_000, at * unit);
+                assert_eq!(packets, [(V4.to_vec(), time(7)), (V6.to_vec(), time(8))]);
+                assert_eq!((skipped, error), (Skipped::default(), None));
+            }
+        }
+    }
+
+    #[test]
+    fn every_link_type_leads_to_the_ip_packet() {
+        let cooked = |kind: [u8; 2]| [&[0; 14][..], &kind].concat();
+        let cooked_v2 = |kind: [u8; 2]| [&kind[..], &[0; 18]].concat();
+        for (link, prefix, ip) in [
+            (1, ethernet(&[0x08, 0], &[]), V4),
+            (1, ethernet(&[0x86, 0xdd], &[]), V6),
+            (1, ethernet(&[0x81, 0, 0, 5, 0x08, 0], &[]), V4),
+            (
+                1,
+                ethernet(&[0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 0x86, 0xdd], &[]),
+                V6,
+            ),
+            (
+                1,
+                ethernet(&[0x88, 0x64, 0x11, 0, 0, 1, 0, 8, 0, 0x21], &[]),
+                V4,
+            ),
+            (12, vec![], V4),
+            (14, vec![], V6),
+            (101, vec![], V6),
+            (228, vec![], V4),
+            (229, vec![], V6),
+            (113, cooked([0x08, 0]), V4),
+            (113, [cooked([0x81, 0]), vec![0, 5, 0x08, 0]].concat(), V4),
+            (276, cooked_v2([0x86, 0xdd]), V6),
+            (0, vec![2, 0, 0, 0], V4),
+            (0, vec![0, 0, 0, 30], V6),
+            (108, vec![0, 0, 0, 2], V4),
+        ] {
+            let file = pcap(
+                link,
+                Endianness::Little,
+                TsResolution::MicroSecond,
+                &[[&prefix, ip].concat()],
+            );
+            let (packets, _, error) = all(&file);
+            assert_eq!(
+                (packets.first().map(|(ip, _)| &ip[..]), error),
+                (Some(ip), None),
+                "link type {link}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_counted_and_unknown_link_types_refused() {
+        let arp = ethernet(&[0x08, 0x06], &[0; 28]);
+        let tags = ethernet(
+            &[
+                0x81, 0, 0, 0, 0x81, 0, 0, 0, 0x81, 0, 0, 0, 0x81, 0, 0, 0, 0x08, 0,
+            ],
+            V4,
+        );
+        let file = pcap(
+            1,
+            Endianness::Little,
+            TsResolution::MicroSecond,
+            &[arp, vec![], tags, ethernet(&[8, 0], V4)],
+        );
+        let (packets, skipped, error) = all(&file);
+        assert_eq!((packets.len(), skipped.not_ip, error), (1, 3, None));
+        let error = all(&pcap(
+            127,
+            Endianness::Little,
+            TsResolution::MicroSecond,
+            &[],
+        ))
+        .2
+        .unwrap();
+        assert!(
+            error
+                .to_string()
+                .starts_with("x.pcap: byte 0: link type 127 is not supported"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn pcapng_times_follow_the_resolution_of_the_interface() {
+        for endianness in [Endianness::Big, Endianness::Little] {
+            for (resolution, ticks, expect) in [
+                (
+                    None,
+                    1_700_000_000_000_001,
+                    Duration::new(1_700_000_000, 1_000),
+                ),
+                (Some(6), 5_000_000, Duration::from_secs(5)),
+                (Some(9), 5_000_000_001, Duration::new(5, 1)),
+                (Some(0), 5, Duration::from_secs(5)),
+                (Some(0x80 | 10), 1536, Duration::from_millis(1500)),
+            ] {
+                let file = pcapng(
+                    endianness,
+                    resolution,
+                    ticks,
+                    &[ethernet(&[8, 0], V4), ethernet(&[0x86, 0xdd], V6)],
+                );
+                let (packets, _, error) = all(&file);
+                assert_eq!(
+                    packets,
+                    [(V4.to_vec(), expect), (V6.to_vec(), expect)],
+                    "{resolution:?}"
+                );
+                assert_eq!(error, None);
+            }
+        }
+    }
+
+    #[test]
+    fn pcapng_sections_and_simple_packets_are_read() {
+        let mut writer = PcapNgWriter::new(Vec::new()).unwrap();
+        writer
+            .write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::RAW, 4))
+            .unwrap();
+        let simple = SimplePacketBlock {
+            original_len: 900,
+            data: Cow::Borrowed(&V4[..4]),
+        };
+        writer.write_pcapng_block(simple).unwrap();
+        let first = writer.into_inner();
+        let file = [
+            first,
+            pcapng(Endianness::Big, None, 0, &[ethernet(&[8, 0], V4)]),
+        ]
+        .concat();
+        let (packets, _, error) = all(&file);
+        assert_eq!(error, None);
+        assert_eq!(
+            packets.iter().map(|(ip, _)| &ip[..]).collect::<Vec<_>>(),
+            [&V4[..4], V4]
+        );
+    }
+
+    #[test]
+    fn interfaces_of_unknown_link_types_are_counted_and_alone_refused() {
+        let one = |link, frame: &'static [u8]| {
+            let mut writer = PcapNgWriter::new(Vec::new()).unwrap();
+            writer
+                .write_pcapng_block(InterfaceDescriptionBlock::new(link, 0))
+                .unwrap();
+            let simple = SimplePacketBlock {
+                original_len: frame.len() as u32,
+                data: Cow::Borrowed(frame),
+            };
+            writer.write_pcapng_block(simple).unwrap();
+            writer.into_inner()
+        };
+        let radio = one(DataLink::from(127), &[0; 8]);
+        let (packets, skipped, error) = all(&[radio.clone(), one(DataLink::RAW, V4)].concat());
+        assert_eq!((packets.len(), skipped.link_type, error), (1, 1, None));
+        assert!(all(&radio).2.unwrap().reason.contains("link type"));
+    }
+
+    #[test]
+    fn a_truncated_file_gives_what_was_whole_and_then_says_where_it_ends() {
+        let frames = [V4.to_vec(), V6.to_vec()];
+        let classic = pcap(101, Endianness::Little, TsResolution::MicroSecond, &frames);
+        let modern = pcapng(
+            Endianness::Little,
+            None,
+            5,
+            &[ethernet(&[8, 0], V4), ethernet(&[8, 0], V4)],
+        );
+        for (file, ends) in [(&classic, vec![24, 46, 68]), (&modern, vec![])] {
+            for len in 0..file.len() {
+                let (packets, _, error) = all(&file[..len]);
+                match error {
+                    Some(error) => assert!(error.offset as usize <= len),
+                    None if ends.is_empty() => assert_eq!(len % 4, 0),
+                    None => assert!(ends.contains(&len), "{len}"),
+                }
+                assert!(packets.len() < 2);
+            }
+            assert_eq!(all(file).0.len(), 2);
+        }
+        let (packets, _, error) = all(&classic[..classic.len() - 1]);
+        assert_eq!(packets.len(), 1);
+        assert_eq!(
+            error.unwrap().to_string(),
+            "x.pcap: byte 46: the file ends within a packet, 5 of 6 bytes"
+        );
+    }
+
+    #[test]
+    fn files_that_are_no_captures_are_refused_in_one_line() {
+        for (file, reason) in [
+            (&b""[..], "the file is empty"),
+            (b"ab", NOT_A_CAPTURE),
+            (b"#!/bin/sh\n", NOT_A_CAPTURE),
+            (
+                &[0xd4, 0xc3, 0xb2, 0xa1, 0, 0],
+                "the file ends within its header",
+            ),
+            (
+                &[0x0a, 0x0d, 0x0d, 0x0a, 0, 0],
+                "the file ends within a section header",
+            ),
+        ] {
+            assert_eq!(all(file).2.unwrap().reason, reason);
+        }
+    }
+
+    #[test]
+    fn corruption_anywhere_never_panics_nor_runs_away() {
+        let frames = [ethernet(&[0x81, 0, 0, 5, 8, 0], V4), ethernet(&[8, 0], V4)];
+        let files = [
+            pcap(1, Endianness::Big, TsResolution::NanoSecond, &frames),
+            pcapng(Endianness::Little, Some(6), 5, &frames),
+        ];
+        for file in files {
+            for at in 0..file.len() {
+                for value in [0, 1, 0x7f, 0x80, 0xff] {
+                    let mut file = file.clone();
+                    file[at] = value;
+                    let mut reader = match Reader::new("x", &file[..]) {
+                        Ok(reader) => reader,
+                        Err(_) => continue,
+                    };
+                    let mut packets = 0;
+                    while let Ok(Some(_)) = reader.packet() {
+                        packets += 1;
+                    }
+                    assert!(packets <= 2);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! One thread, one poll instance, one engine.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, IoSlice, Read, Write},
+    mem::MaybeUninit,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    sync::mpsc::Receiver,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use mio::{Events, Interest, Poll, Token, Waker, unix::SourceFd};
+use socket2::{SockAddr, SockRef};
+
+use super::{
+    Options, Protect, Request,
+    socket::{Kind, Upstream},
+};
+use crate::{
+    engine::{Command, Engine, Now, SocketEvent, SocketId},
+    event::{ErrorEvent, Event},
+};
+
+/// Carries bytes and time between the engine and the machine.
+pub(super) struct Reactor {
+    engine: Engine,
+    poll: Poll,
+    tun: File,
+    tun_ready: bool,
+    protect: Box<dyn Protect>,
+    events: Box<dyn FnMut(Event) + Send>,
+    inbox: Receiver<Request>,
+    /// By index of their id.
+    sockets: Vec<Option<(SocketId, Upstream)>>,
+    /// Sockets that may have something to read.
+    ready: Vec<SocketId>,
+    started: Instant,
+}
+
+const TUN: Token = Token(0);
+const WAKE: Token = Token(1);
+const FIRST_SOCKET: usize = 2;
+
+/// Reads from one socket before the others have their turn.
+const READS_A_TURN: usize = 4;
+/// Datagrams from one socket before the others have their turn.
+const DATAGRAMS_A_TURN: usize = 32;
+/// Parts of one vectored write: a batch of segments at MTU 1500.
+const PARTS: usize = 128;
+
+impl Reactor {
+    pub(super) fn new(
+        tun: OwnedFd,
+        options: Options,
+        inbox: Receiver<Request>,
+    ) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        SockRef::from(&tun).set_nonblocking(true)?;
+        poll.registry()
+            .register(&mut SourceFd(&tun.as_raw_fd()), TUN, Interest::READABLE)?;
+        let mut engine = Engine::new(options.config);
+        let started = Instant::now();
+        engine.set_rules(options.rules, now(started));
+        let reactor = Self {
+            engine,
+            poll,
+            tun: File::from(tun),
+            tun_ready: true,
+            protect: options.protect,
+            events: options.events,
+            inbox,
+            sockets: Vec::new(),
+            ready: Vec::new(),
+            started,
+        };
+        Ok((reactor, waker))
+    }
+
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        loop {
+            let busy = self.tun_ready || !self.ready.is_empty();
+            let timeout = match self.engine.poll_timeout() {
+                _ if busy => Some(Duration::ZERO),
+                Some(at) => Some(at.saturating_sub(self.started.elapsed())),
+                None => None,
+            };
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let mut asked = false;
+            for event in &events {
+                match event.token() {
+                    TUN => self.tun_ready = true,
+                    WAKE => asked = true,
+                    Token(token) => self.socket_event(token - FIRST_SOCKET, event),
+                }
+            }
+            if asked && self.answer_requests() {
+                return Ok(());
+            }
+            self.engine.handle_timeout(now(self.started));
+            self.drain()?;
+            if self.tun_ready {
+                if let Err(error) = self.read_tun() {
+                    self.fail(&error);
+                    return Err(error);
+                }
+                self.drain()?;
+            }
+            for socket in std::mem::take(&mut self.ready) {
+                self.read_socket(socket);
+                self.drain()?;
+            }
+        }
+    }
+
+    /// Whether the engine is to stop.
+    fn answer_requests(&mut self) -> bool {
+        let now = now(self.started);
+        while let Ok(request) = self.inbox.try_recv() {
+            match request {
+                Request::Rules(rules) => self.engine.set_rules(rules, now),
+                Request::Stop => {
+                    self.engine.finish(now);
+                    // Whatever is left to say on the way out is said as far as the device takes it.
+                    let _ = self.drain();
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.engine.finish(now(self.started));
+        let _ = self.drain();
+        (self.events)(Event::Error(ErrorEvent {
+            time: self.started.elapsed().as_secs_f64(),
+            message: format!(
+                "the tun device can no longer be read ({error}): the firewall has stopped"
+            ),
+        }));
+    }
+
+    fn read_tun(&mut self) -> io::Result<()> {
+        let mut filled = 0;
+        for slot in self.engine.rx_slots() {
+            match self.tun.read(&mut slot.bytes) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(len) => slot.len = len,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.tun_ready = false;
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => break,
+                Err(error) => return Err(error),
+            }
+            filled += 1;
+        }
+        self.engine.handle_packets(filled, now(self.started));
+        Ok(())
+    }
+
+    /// Does all that the engine wants done.
+    fn drain(&mut self) -> io::Result<()> {
+        loop {
+            while let Some(command) = self.engine.poll_command() {
+                self.command(command);
+            }
+            self.send();
+            while let Some(socket) = self.engine.poll_recv() {
+                self.list(socket);
+            }
+            self.write_tun()?;
+            while let Some(event) = self.engine.poll_event() {
+                (self.events)(event);
+            }
+            // Sending may have ended flows, and so on: a round that finds nothing is the last one.
+            let Some(command) = self.engine.poll_command() else {
+                return Ok(());
+            };
+            self.command(command);
+        }
+    }
+
+    fn send(&mut self) {
+        while let Some(id) = self.engine.poll_send() {
+            let result = {
+                let mut parts = [IoSlice::new(&[]); PARTS];
+                let count = self.engine.send_parts(id, &mut parts);
+                match socket(&self.sockets, id) {
+                    Some(socket) => socket.write(&parts[..count]),
+                    None => Err(ErrorKind::NotConnected.into()),
+                }
+            };
+            let result = result.map_err(|error| error.kind());
+            if result == Err(ErrorKind::Interrupted) {
+                continue;
+            }
+            self.engine.sent(id, result, now(self.started));
+        }
+        let mut lost = None;
+        while let Some(datagram) = self.engine.poll_datagram() {
+            let sent = match socket(&self.sockets, datagram.socket) {
+                Some(socket) => socket.send_to(datagram.payload, datagram.to).map(drop),
+                None => Ok(()),
+            };
+            lost = sent.err().or(lost);
+        }
+        if let Some(error) = lost {
+            self.engine.datagram_lost(error.kind());
+        }
+    }
+
+    fn write_tun(&mut self) -> io::Result<()> {
+        loop {
+            let Some(packet) = self.engine.poll_packet() else {
+                return Ok(());
+            };
+            let parts = [IoSlice::new(packet.header), IoSlice::new(packet.payload)];
+            let written = match packet.payload {
+                [] => self.tun.write(packet.header),
+                _ => self.tun.write_vectored(&parts),
+            };
+            match written.map_err(|error| (error.kind(), error)) {
+                Ok(_) => {}
+                Err((ErrorKind::Interrupted, _)) => self.engine.packet_lost(),
+                // A full queue, no memory, an interface that is down for a moment: the packet is lost, as on any link.
+                Err((kind, error)) => match error.raw_os_error() {
+                    Some(libc::EBADF | libc::EBADFD | libc::ENODEV) => {
+                        self.fail(&error);
+                        return Err(error);
+                    }
+                    _ if kind == ErrorKind::BrokenPipe => return Err(error),
+                    _ => self.engine.packet_lost(),
+                },
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let protect = &*self.protect;
+        let (id, opened) = match command {
+            Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
+            Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
+            Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
+            Command::Shutdown { socket: id } => {
+                if let Some(socket) = socket(&self.sockets, id) {
+                    socket.shutdown();
+                }
+                return;
+            }
+            Command::Close { socket, reset } => return self.close(socket, reset),
+        };
+        let opened = opened.and_then(|upstream| {
+            let token = Token(index(id) + FIRST_SOCKET);
+            let interest = match upstream.kind {
+                Kind::Connecting | Kind::Stream => Interest::READABLE | Interest::WRITABLE,
+                Kind::Datagram => Interest::READABLE,
+            };
+            self.poll
+                .registry()
+                .register(&mut SourceFd(&upstream.raw()), token, interest)?;
+            Ok(upstream)
+        });
+        match opened {
+            Ok(upstream) => {
+                let at = index(id);
+                if self.sockets.len() <= at {
+                    self.sockets.resize_with(at + 1, || None);
+                }
+                self.sockets[at] = Some((id, upstream));
+            }
+            Err(error) => {
+                self.engine
+                    .handle_socket(id, SocketEvent::Failed(error.kind()), now(self.started))
+            }
+        }
+    }
+
+    fn close(&mut self, id: SocketId, reset: bool) {
+        let Some(place) = self.sockets.get_mut(index(id)) else {
+            return;
+        };
+        if let Some((_, upstream)) = place.take_if(|(open, _)| *open == id) {
+            if reset {
+                upstream.reset_on_close();
+            }
+            // Closing takes it out of the poll instance, too; an error here says that it is out already.
+            let _ = self
+                .poll
+                .registry()
+                .deregister(&mut SourceFd(&upstream.raw()));
+        }
+    }
+
+    fn socket_event(&mut self, at: usize, event: &mio::event::Event) {
+        let Some(Some((id, upstream))) = self.sockets.get_mut(at) else {
+            return;
+        };
+        let id = *id;
+        let now = now(self.started);
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            upstream.readable = true;
+        }
+        let mut told = None;
+        if upstream.kind == Kind::Connecting {
+            told = match upstream.take_error() {
+                Err(error) => Some(SocketEvent::Failed(error.kind())),
+                Ok(()) if upstream.is_connected() => {
+                    upstream.kind = Kind::Stream;
+                    Some(SocketEvent::Connected)
+                }
+                Ok(()) => None,
+            };
+        } else if event.is_writable() {
+            told = Some(SocketEvent::Writable);
+        }
+        if upstream.readable && upstream.kind != Kind::Connecting {
+            self.list(id);
+        }
+        if let Some(told) = told {
+            self.engine.handle_socket(id, told, now);
+        }
+    }
+
+    /// Puts a socket on the list of those to read from.
+    fn list(&mut self, id: SocketId) {
+        if let Some(Some((open, upstream))) = self.sockets.get_mut(index(id))
+            && *open == id
+            && upstream.readable
+            && !upstream.listed
+        {
+            upstream.listed = true;
+            self.ready.push(id);
+        }
+    }
+
+    fn read_socket(&mut self, id: SocketId) {
+        let Some(Some((open, upstream))) = self.sockets.get_mut(index(id)) else {
+            return;
+        };
+        if *open != id {
+            return;
+        }
+        upstream.listed = false;
+        let now = now(self.started);
+        match upstream.kind {
+            Kind::Connecting => {}
+            Kind::Stream => {
+                for _ in 0..READS_A_TURN {
+                    // No room: the engine names the socket when there is some.
+                    let Some(room) = self.engine.recv_room(id) else {
+                        return;
+                    };
+                    let result = upstream.read(room).map_err(|error| error.kind());
+                    if result == Err(ErrorKind::Interrupted) {
+                        continue;
+                    }
+                    upstream.readable = matches!(result, Ok(1..));
+                    self.engine.received(id, result, now);
+                    if !upstream.readable {
+                        return;
+                    }
+                }
+            }
+            Kind::Datagram => {
+                for _ in 0..DATAGRAMS_A_TURN {
+                    match upstream.recv_from(self.engine.datagram_room()) {
+                        Ok((len, from)) => self.engine.handle_datagram(id, from, len, now),
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            upstream.readable = false;
+                            return;
+                        }
+                        // An ICMP error of an earlier datagram.
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        self.list(id);
+    }
+}
+
+fn index(id: SocketId) -> usize {
+    id.to_bits() as u32 as usize
+}
+
+fn socket(sockets: &[Option<(SocketId, Upstream)>], id: SocketId) -> Option<&Upstream> {
+    let (open, upstream) = sockets.get(index(id))?.as_ref()?;
+    (*open == id).then_some(upstream)
+}
+
+fn now(started: Instant) -> Now {
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    Now {
+        mono: started.elapsed(),
+        wall,
+    }
+}
+
+/// Receives into initialised memory, which socket2 does not offer with an address.
+pub(super) fn recv_from(socket: BorrowedFd<'_>, room: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+    // SAFETY: the slice is initialised, and `recv_from` writes only initialised bytes into it.
+    let room = unsafe { &mut *(std::ptr::from_mut(room) as *mut [MaybeUninit<u8>]) };
+    SockRef::from(&socket).recv_from(room)
+}

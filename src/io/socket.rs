@@ -1,0 +1,157 @@
+//! Upstream sockets.
+
+use std::{
+    io::{self, ErrorKind, IoSlice, Read},
+    net::SocketAddr,
+    os::fd::{AsFd, AsRawFd, RawFd},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::Protect;
+
+/// A non-blocking socket and what is known of its readiness (edge-triggered).
+pub(super) struct Upstream {
+    socket: Socket,
+    pub(super) kind: Kind,
+    pub(super) readable: bool,
+    /// Stands in the list of sockets to read from.
+    pub(super) listed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Connecting,
+    Stream,
+    Datagram,
+}
+
+impl Upstream {
+    /// Starts to connect.
+    pub(super) fn connect(to: SocketAddr, protect: &dyn Protect) -> io::Result<Self> {
+        let socket = open(Domain::for_address(to), Type::STREAM, None, protect)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&to.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self {
+            socket,
+            kind: Kind::Connecting,
+            readable: false,
+            listed: false,
+        })
+    }
+
+    /// Opens a UDP socket, connected where there is one peer.
+    pub(super) fn udp(v6: bool, to: Option<SocketAddr>, protect: &dyn Protect) -> io::Result<Self> {
+        let socket = open(domain(v6), Type::DGRAM, Some(Protocol::UDP), protect)?;
+        match to {
+            Some(to) => socket.connect(&to.into())?,
+            None => socket.bind(&any(v6).into())?,
+        }
+        if !v6 {
+            socket.set_broadcast(true)?;
+        }
+        Ok(Self {
+            socket,
+            kind: Kind::Datagram,
+            readable: false,
+            listed: false,
+        })
+    }
+
+    /// Opens an unprivileged ICMP echo socket (`net.ipv4.ping_group_range`).
+    pub(super) fn echo(v6: bool, protect: &dyn Protect) -> io::Result<Self> {
+        let protocol = if v6 {
+            Protocol::ICMPV6
+        } else {
+            Protocol::ICMPV4
+        };
+        let socket = open(domain(v6), Type::DGRAM, Some(protocol), protect)?;
+        Ok(Self {
+            socket,
+            kind: Kind::Datagram,
+            readable: false,
+            listed: false,
+        })
+    }
+
+    /// What a connection attempt came to.
+    pub(super) fn take_error(&self) -> io::Result<()> {
+        self.socket.take_error()?.map_or(Ok(()), Err)
+    }
+
+    /// Whether the handshake is over.
+    pub(super) fn is_connected(&self) -> bool {
+        self.socket.peer_addr().is_ok()
+    }
+
+    pub(super) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(room)
+    }
+
+    pub(super) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket
+            .send_vectored_with_flags(parts, libc::MSG_NOSIGNAL)
+    }
+
+    pub(super) fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
+        match self
+            .socket
+            .send_to_with_flags(payload, &to.into(), libc::MSG_NOSIGNAL)
+        {
+            // A connected socket takes no other address, and needs none.
+            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => self.socket.send(payload),
+            result => result,
+        }
+    }
+
+    pub(super) fn recv_from(&self, room: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (len, from) = super::reactor::recv_from(self.socket.as_fd(), room)?;
+        let from = from.as_socket().ok_or(ErrorKind::InvalidData)?;
+        Ok((len, from))
+    }
+
+    pub(super) fn shutdown(&self) {
+        // Fails only where the connection is gone, which the next read tells.
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Makes closing send a reset.
+    pub(super) fn reset_on_close(&self) {
+        let _ = self.socket.set_linger(Some(std::time::Duration::ZERO));
+    }
+
+    pub(super) fn raw(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+fn open(
+    domain: Domain,
+    kind: Type,
+    protocol: Option<Protocol>,
+    protect: &dyn Protect,
+) -> io::Result<Socket> {
+    let socket = Socket::new(domain, kind.nonblocking().cloexec(), protocol)?;
+    protect.protect(socket.as_fd())?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn domain(v6: bool) -> Domain {
+    if v6 { Domain::IPV6 } else { Domain::IPV4 }
+}
+
+fn any(v6: bool) -> SocketAddr {
+    let address: std::net::IpAddr = if v6 {
+        std::net::Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        std::net::Ipv4Addr::UNSPECIFIED.into()
+    };
+    SocketAddr::new(address, 0)
+}

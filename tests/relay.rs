@@ -1,0 +1,783 @@
+//! The engine as a shell and an app's kernel see it: hand-made packets in, packets and commands out, a fake clock.
+
+use std::{
+    io::{ErrorKind, IoSlice},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use untold::{
+    detect::{Detector, Identity},
+    engine::{Command, Config, Engine, Now, SocketEvent, SocketId},
+    event::{Action, Event},
+    inspect::Rules,
+    policy,
+    wire::{self, Checksum, Flags, MAX_HEADER, Packet, Pair, Segment, TcpOut},
+};
+
+/// An app's kernel, the engine, and everything the engine asked for.
+struct Phone {
+    engine: Engine,
+    now: Duration,
+    commands: Vec<Command>,
+    packets: Vec<Vec<u8>>,
+    events: Vec<Event>,
+    sent: Vec<(SocketId, SocketAddr, Vec<u8>)>,
+}
+
+const APP: &str = "198.18.0.2:40000";
+const WEB: &str = "203.0.113.9:80";
+const RESOLVER: &str = "198.18.0.1:53";
+const UPSTREAM: &str = "192.0.2.53:53";
+const SYN: Flags = Flags::SYN;
+const ACK: Flags = Flags::ACK;
+const FIN: Flags = Flags(Flags::FIN.0 | Flags::ACK.0);
+const RST: Flags = Flags::RST;
+const ISS: u32 = 1_000;
+
+fn rules(policy: &str) -> Rules {
+    let config = policy::Config::parse("policy.toml", policy).unwrap();
+    Rules {
+        detector: Arc::new(Detector::new(&Identity::default(), &[0; 32])),
+        policy: Arc::new(policy::Policy::new(config, Vec::new()).unwrap()),
+    }
+}
+
+fn pair(src: &str, dst: &str) -> Pair {
+    Pair {
+        src: src.parse().unwrap(),
+        dst: dst.parse().unwrap(),
+    }
+}
+
+impl Phone {
+    fn without_policy() -> Self {
+        let engine = Engine::new(Config {
+            seed: 7,
+            mtu: 1_500,
+            queue: 500,
+            dns: vec!["198.18.0.1".parse().unwrap()],
+            resolvers: vec![UPSTREAM.parse().unwrap()],
+            can_ask: false,
+        });
+        let now = Duration::from_secs(5);
+        let (commands, packets, events, sent) = Default::default();
+        Self {
+            engine,
+            now,
+            commands,
+            packets,
+            events,
+            sent,
+        }
+    }
+
+    fn new(policy: &str) -> Self {
+        let mut phone = Self::without_policy();
+        phone.engine.set_rules(rules(policy), Now::default());
+        phone
+    }
+
+    fn clock(&self) -> Now {
+        Now {
+            mono: self.now,
+            wall: 1_800_000_000,
+        }
+    }
+
+    fn packet(&mut self, packet: &[u8]) {
+        let now = self.clock();
+        let slot = &mut self.engine.rx_slots()[0];
+        slot.bytes[..packet.len()].copy_from_slice(packet);
+        slot.len = packet.len();
+        self.engine.handle_packets(1, now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        self.commands
+            .extend(std::iter::from_fn(|| self.engine.poll_command()));
+        while let Some(out) = self.engine.poll_datagram() {
+            self.sent.push((out.socket, out.to, out.payload.to_vec()));
+        }
+        while let Some(packet) = self.engine.poll_packet() {
+            self.packets.push([packet.header, packet.payload].concat());
+        }
+        self.commands
+            .extend(std::iter::from_fn(|| self.engine.poll_command()));
+        self.events
+            .extend(std::iter::from_fn(|| self.engine.poll_event()));
+    }
+
+    fn tcp(&mut self, seq: u32, ack: u32, flags: Flags, window: u16, payload: &[u8]) {
+        let mss = flags.contains(SYN).then_some(1_460);
+        let tcp = TcpOut {
+            pair: pair(APP, WEB),
+            seq,
+            ack,
+            flags,
+            window,
+            mss,
+            window_scale: None,
+        };
+        let mut header = [0; MAX_HEADER];
+        let n = wire::emit_tcp(&mut header, &tcp, payload);
+        self.packet(&[&header[..n], payload].concat());
+    }
+
+    fn udp(&mut self, src: &str, dst: &str, payload: &[u8]) {
+        let mut header = [0; MAX_HEADER];
+        let n = wire::emit_udp(&mut header, pair(src, dst), payload);
+        self.packet(&[&header[..n], payload].concat());
+    }
+
+    fn socket(&mut self, socket: SocketId, event: SocketEvent) {
+        self.engine.handle_socket(socket, event, self.clock());
+        self.drain();
+    }
+
+    /// The remote end says something; how much of it was taken.
+    fn remote_says(&mut self, socket: SocketId, bytes: &[u8]) -> usize {
+        let now = self.clock();
+        let Some(room) = self.engine.recv_room(socket) else {
+            return 0;
+        };
+        let n = room.len().min(bytes.len());
+        room[..n].copy_from_slice(&bytes[..n]);
+        self.engine.received(socket, Ok(n), now);
+        self.drain();
+        n
+    }
+
+    /// The socket takes up to `most` bytes.
+    fn remote_takes(&mut self, most: usize) -> Vec<u8> {
+        let now = self.clock();
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some(socket) = self.engine.poll_send()
+        {
+            let n = {
+                let mut parts = [IoSlice::new(&[]); 8];
+                let count = self.engine.send_parts(socket, &mut parts);
+                let bytes: Vec<u8> = parts[..count]
+                    .iter()
+                    .flat_map(|part| part.iter().copied())
+                    .collect();
+                let n = bytes.len().min(most - taken.len());
+                taken.extend_from_slice(&bytes[..n]);
+                n
+            };
+            self.engine.sent(socket, Ok(n), now);
+        }
+        self.drain();
+        taken
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.engine.handle_timeout(self.clock());
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    /// Segments for the app since the last look, with their payloads.
+    fn segments(&mut self) -> Vec<(Segment, Vec<u8>)> {
+        let packets = std::mem::take(&mut self.packets);
+        let segments =
+            packets
+                .iter()
+                .filter_map(|packet| match wire::parse(packet, Checksum::Verify) {
+                    Ok(Packet::Tcp(segment)) => {
+                        Some((segment, segment.payload.of(packet).to_vec()))
+                    }
+                    _ => None,
+                });
+        segments.collect()
+    }
+
+    fn only_segment(&mut self) -> Segment {
+        let segments = self.segments();
+        assert_eq!(segments.len(), 1, "{segments:?}");
+        segments[0].0
+    }
+
+    fn connected_to(&self) -> Vec<(SocketId, SocketAddr)> {
+        let connects = self.commands.iter().filter_map(|command| match command {
+            Command::Connect { socket, to } => Some((*socket, *to)),
+            _ => None,
+        });
+        connects.collect()
+    }
+
+    /// A connection that stands, its socket and our initial sequence number.
+    fn open(&mut self, window: u16) -> (SocketId, u32) {
+        self.tcp(ISS, 0, SYN, window, b"");
+        let (socket, _) = *self.connected_to().last().expect("no connect");
+        self.socket(socket, SocketEvent::Connected);
+        let syn_ack = self.only_segment();
+        assert_eq!((syn_ack.flags, syn_ack.ack), (SYN | ACK, ISS + 1));
+        self.tcp(ISS + 1, syn_ack.seq + 1, ACK, window, b"");
+        (socket, syn_ack.seq)
+    }
+
+    fn drops(&mut self) -> Vec<(&'static str, u64)> {
+        self.engine.finish(self.clock());
+        self.drain();
+        let drops = self.events.iter().filter_map(|event| match event {
+            Event::Drop(drop) => Some((drop.reason, drop.count)),
+            _ => None,
+        });
+        drops.collect()
+    }
+}
+
+#[test]
+fn no_packet_is_judged_without_a_policy() {
+    let mut phone = Phone::without_policy();
+    phone.tcp(ISS, 0, SYN, 1_000, b"");
+    phone.udp(APP, WEB, b"hello");
+    assert!(phone.commands.is_empty() && phone.packets.is_empty() && phone.sent.is_empty());
+    assert_eq!(phone.drops(), [("no_policy", 2)]);
+}
+
+#[test]
+fn a_syn_waits_for_the_upstream_connection_and_its_repetitions_merge() {
+    let mut phone = Phone::new("");
+    for _ in 0..3 {
+        phone.tcp(ISS, 0, SYN, 1_000, b"");
+        phone.wait(Duration::from_secs(1));
+    }
+    assert_eq!(phone.connected_to().len(), 1);
+    assert!(
+        phone.packets.is_empty(),
+        "nothing is said before the remote end has answered"
+    );
+    let (socket, to) = phone.connected_to()[0];
+    assert_eq!(to, WEB.parse().unwrap());
+    phone.socket(socket, SocketEvent::Connected);
+    assert_eq!(phone.only_segment().flags, SYN | ACK);
+}
+
+#[test]
+fn a_parked_syn_is_dropped_75_seconds_after_its_last_repetition() {
+    let mut phone = Phone::new("");
+    phone.tcp(ISS, 0, SYN, 1_000, b"");
+    phone.wait(Duration::from_secs(60));
+    phone.tcp(ISS, 0, SYN, 1_000, b"");
+    phone.wait(Duration::from_secs(74));
+    assert!(
+        !phone
+            .commands
+            .iter()
+            .any(|command| matches!(command, Command::Close { .. }))
+    );
+    phone.wait(Duration::from_secs(2));
+    assert!(
+        phone
+            .commands
+            .iter()
+            .any(|command| matches!(command, Command::Close { .. }))
+    );
+    assert_eq!(phone.engine.poll_timeout(), None);
+}
+
+#[test]
+fn refused_and_unreachable_are_answered_as_such() {
+    for (why, reset) in [
+        (ErrorKind::ConnectionRefused, true),
+        (ErrorKind::HostUnreachable, false),
+        (ErrorKind::NetworkUnreachable, false),
+    ] {
+        let mut phone = Phone::new("");
+        phone.tcp(ISS, 0, SYN, 1_000, b"");
+        let (socket, _) = phone.connected_to()[0];
+        phone.socket(socket, SocketEvent::Failed(why));
+        assert_eq!(phone.packets.len(), 1);
+        if reset {
+            let segment = phone.only_segment();
+            assert_eq!((segment.flags, segment.ack), (RST | ACK, ISS + 1));
+        } else {
+            // Destination unreachable, quoting the app's own SYN.
+            let packet = &phone.packets[0];
+            assert_eq!((packet[9], packet[20]), (1, 3));
+            assert_eq!(
+                packet[28 + 20..28 + 28],
+                [
+                    &40_000u16.to_be_bytes()[..],
+                    &80u16.to_be_bytes(),
+                    &ISS.to_be_bytes()
+                ]
+                .concat()
+            );
+        }
+    }
+}
+
+#[test]
+fn data_on_a_syn_is_not_acknowledged() {
+    let mut phone = Phone::new("");
+    phone.tcp(ISS, 0, SYN, 1_000, b"early");
+    let (socket, _) = phone.connected_to()[0];
+    phone.socket(socket, SocketEvent::Connected);
+    assert_eq!(phone.only_segment().ack, ISS + 1);
+    assert_eq!(phone.remote_takes(100), b"");
+}
+
+#[test]
+fn a_new_syn_resets_the_old_upstream_and_starts_anew() {
+    let mut phone = Phone::new("");
+    let (old, _) = phone.open(1_000);
+    phone.tcp(ISS + 50_000, 0, SYN, 1_000, b"");
+    assert!(phone.commands.contains(&Command::Close {
+        socket: old,
+        reset: true
+    }));
+    let (new, _) = *phone.connected_to().last().unwrap();
+    assert_ne!(old, new);
+    phone.socket(new, SocketEvent::Connected);
+    assert_eq!(phone.only_segment().ack, ISS + 50_001);
+}
+
+#[test]
+fn a_reset_counts_at_the_next_byte_only() {
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(1_000);
+    phone.tcp(ISS + 2, iss + 1, RST, 0, b"");
+    let challenge = phone.only_segment();
+    assert_eq!(
+        (challenge.flags, challenge.ack),
+        (ACK, ISS + 1),
+        "in the window: challenged"
+    );
+    phone.tcp(ISS.wrapping_sub(5), iss + 1, RST, 0, b"");
+    assert!(phone.segments().is_empty(), "outside: ignored");
+    phone.tcp(ISS + 1, iss + 1, RST, 0, b"");
+    assert!(phone.commands.contains(&Command::Close {
+        socket,
+        reset: true
+    }));
+}
+
+#[test]
+fn a_segment_of_nothing_is_reset() {
+    let mut phone = Phone::new("");
+    phone.tcp(ISS, 77, ACK, 1_000, b"hello");
+    let segment = phone.only_segment();
+    assert_eq!((segment.flags, segment.seq), (RST, 77));
+}
+
+#[test]
+fn halves_close_one_by_one() {
+    // The app first.
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(5_000);
+    phone.tcp(ISS + 1, iss + 1, FIN, 5_000, b"bye");
+    assert!(
+        !phone.commands.contains(&Command::Shutdown { socket }),
+        "its last bytes go first"
+    );
+    assert_eq!(phone.remote_takes(10), b"bye");
+    assert!(phone.commands.contains(&Command::Shutdown { socket }));
+    assert_eq!(phone.only_segment().ack, ISS + 5);
+    assert_eq!(phone.remote_says(socket, b"still here"), 10);
+    assert_eq!(phone.segments()[0].1, b"still here");
+    phone.remote_says(socket, b"");
+    phone.engine.received(socket, Ok(0), phone.clock());
+    phone.drain();
+    assert!(phone.only_segment().flags.contains(Flags::FIN));
+    phone.tcp(ISS + 5, iss + 12, ACK, 5_000, b"");
+    assert!(phone.commands.contains(&Command::Close {
+        socket,
+        reset: false
+    }));
+
+    // The remote end first: the app's last FIN is acknowledged, also when it comes again.
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(5_000);
+    phone.engine.recv_room(socket);
+    phone.engine.received(socket, Ok(0), phone.clock());
+    phone.drain();
+    assert_eq!(phone.only_segment().flags, FIN | Flags::PSH);
+    phone.tcp(ISS + 1, iss + 2, ACK, 5_000, b"tail");
+    assert_eq!(phone.remote_takes(10), b"tail");
+    phone.segments();
+    for _ in 0..2 {
+        phone.tcp(ISS + 5, iss + 2, FIN, 5_000, b"");
+        assert_eq!(phone.only_segment().ack, ISS + 6);
+    }
+    phone.wait(Duration::from_secs(3));
+    phone.tcp(ISS + 5, iss + 2, FIN, 5_000, b"");
+    assert_eq!(
+        phone.only_segment().flags,
+        RST,
+        "two seconds later the connection is forgotten"
+    );
+}
+
+#[test]
+fn a_shut_window_is_probed_and_what_waits_goes_when_it_opens() {
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(100);
+    assert_eq!(phone.remote_says(socket, &[7; 500]), 100);
+    assert_eq!(phone.segments()[0].1.len(), 100);
+    phone.tcp(ISS + 1, iss + 101, ACK, 0, b"");
+    assert_eq!(
+        phone.remote_says(socket, &[7; 500]),
+        0,
+        "nothing is taken that cannot be delivered"
+    );
+    phone.wait(Duration::from_secs(10));
+    let probes = phone.segments();
+    assert!((2..8).contains(&probes.len()), "{} probes", probes.len());
+    assert!(
+        probes
+            .iter()
+            .all(|(probe, payload)| probe.seq == iss + 100 && payload.is_empty())
+    );
+    phone.tcp(ISS + 1, iss + 101, ACK, 2_000, b"");
+    assert_eq!(phone.engine.poll_recv(), Some(socket));
+    assert_eq!(phone.remote_says(socket, &[7; 500]), 500);
+}
+
+#[test]
+fn a_slow_remote_end_stops_the_app_and_the_right_edge_never_moves_left() {
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(5_000);
+    phone.engine.poll_send();
+    let (mut seq, mut edge, mut accepted) = (ISS + 1, 0u32, 0usize);
+    phone.tcp(seq, iss + 1, ACK, 5_000, &[1; 1_000]);
+    seq += 1_000;
+    let taker = phone.engine.poll_send().unwrap();
+    assert_eq!(taker, socket);
+    phone
+        .engine
+        .sent(socket, Err(ErrorKind::WouldBlock), phone.clock());
+    phone.drain();
+    for _ in 0..5_000 {
+        for (segment, _) in phone.segments() {
+            let next = segment.ack.wrapping_add(u32::from(segment.window));
+            assert!(next >= edge, "the right edge moved left");
+            (edge, accepted) = (next, (segment.ack - ISS - 1) as usize);
+        }
+        if seq >= edge {
+            break;
+        }
+        let len = (edge - seq).min(1_000);
+        phone.tcp(seq, iss + 1, ACK, 5_000, &vec![1; len as usize]);
+        seq += len;
+    }
+    assert!(seq >= edge, "the app was never stopped");
+    assert!(
+        accepted < 1_500_000,
+        "{accepted} bytes accepted for a remote end that takes none"
+    );
+    phone.socket(socket, SocketEvent::Writable);
+    assert_eq!(
+        phone.remote_takes(usize::MAX).len(),
+        accepted,
+        "every accepted byte is delivered"
+    );
+    let update = phone.segments();
+    assert!(
+        update.last().is_some_and(|(segment, _)| segment.window > 0),
+        "the window opens again"
+    );
+}
+
+#[test]
+fn a_socket_that_breaks_resets_the_app_after_what_it_had_said() {
+    let mut phone = Phone::new("");
+    let (socket, _) = phone.open(5_000);
+    phone.remote_says(socket, b"last words");
+    assert_eq!(phone.segments()[0].1, b"last words");
+    phone.engine.recv_room(socket);
+    phone
+        .engine
+        .received(socket, Err(ErrorKind::ConnectionReset), phone.clock());
+    phone.drain();
+    assert!(phone.only_segment().flags.contains(RST));
+}
+
+#[test]
+fn urgent_data_stays_in_band() {
+    let mut phone = Phone::new("");
+    let (_, iss) = phone.open(5_000);
+    phone.tcp(ISS + 1, iss + 1, ACK | Flags::URG, 5_000, b"urgent");
+    assert_eq!(phone.remote_takes(100), b"urgent");
+}
+
+#[test]
+fn an_idle_flow_needs_no_wake_up() {
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(5_000);
+    phone.tcp(ISS + 1, iss + 1, ACK, 5_000, b"ping");
+    phone.remote_takes(10);
+    phone.remote_says(socket, b"pong");
+    phone.tcp(ISS + 5, iss + 5, ACK, 5_000, b"");
+    assert_eq!(phone.engine.poll_timeout(), None);
+}
+
+#[test]
+fn time_waits_are_bounded() {
+    let mut phone = Phone::new("");
+    for port in 0..5_000u16 {
+        let app = format!("198.18.0.2:{}", 10_000 + port);
+        let pair = pair(&app, WEB);
+        let send = |phone: &mut Phone, seq, ack, flags| {
+            let tcp = TcpOut {
+                pair,
+                seq,
+                ack,
+                flags,
+                window: 5_000,
+                mss: None,
+                window_scale: None,
+            };
+            let mut header = [0; MAX_HEADER];
+            let n = wire::emit_tcp(&mut header, &tcp, &[]);
+            phone.packet(&header[..n]);
+        };
+        send(&mut phone, 1, 0, SYN);
+        let (socket, _) = *phone.connected_to().last().unwrap();
+        phone.socket(socket, SocketEvent::Connected);
+        let iss = phone.only_segment().seq;
+        send(&mut phone, 2, iss.wrapping_add(1), ACK);
+        phone.engine.recv_room(socket);
+        phone.engine.received(socket, Ok(0), phone.clock());
+        phone.drain();
+        send(&mut phone, 2, iss.wrapping_add(2), FIN);
+        phone.segments();
+        phone.commands.clear();
+    }
+    phone.wait(Duration::from_secs(3));
+    assert_eq!(phone.engine.poll_timeout(), None, "all of them end");
+}
+
+#[test]
+fn a_blocked_connection_is_reset_at_once_and_told_of() {
+    let mut phone = Phone::new("[[rule]]\nto = \"203.0.113.0/24\"\naction = \"block\"\n");
+    phone.tcp(ISS, 0, SYN, 1_000, b"");
+    assert_eq!(phone.only_segment().flags, RST | ACK);
+    assert!(phone.commands.is_empty());
+    let [Event::Flow(flow)] = &phone.events[..] else {
+        panic!("{:?}", phone.events);
+    };
+    assert_eq!((flow.verdict, &*flow.rule), (Action::Block, "rule.1"));
+}
+
+#[test]
+fn a_new_policy_ends_the_flows_it_does_not_allow() {
+    let mut phone = Phone::new("");
+    let (socket, _) = phone.open(1_000);
+    phone
+        .engine
+        .set_rules(rules("[default]\nconnection = \"block\"\n"), phone.clock());
+    phone.drain();
+    assert!(phone.only_segment().flags.contains(RST));
+    assert!(phone.commands.contains(&Command::Close {
+        socket,
+        reset: true
+    }));
+}
+
+#[test]
+fn udp_has_one_socket_a_port_and_unsolicited_datagrams_are_dropped() {
+    let mut phone = Phone::new("");
+    phone.udp(APP, "203.0.113.1:5000", b"one");
+    phone.udp(APP, "203.0.113.2:5000", b"two");
+    let opened = phone
+        .commands
+        .iter()
+        .filter(|command| matches!(command, Command::OpenUdp { .. }));
+    assert_eq!(opened.count(), 1, "endpoint-independent mapping");
+    let sent: Vec<_> = phone
+        .sent
+        .iter()
+        .map(|(_, to, payload)| (to.to_string(), payload.clone()))
+        .collect();
+    assert_eq!(
+        sent,
+        [
+            ("203.0.113.1:5000".into(), b"one".to_vec()),
+            ("203.0.113.2:5000".into(), b"two".to_vec())
+        ]
+    );
+    let socket = phone.sent[0].0;
+    for (from, known) in [
+        ("203.0.113.2:5000", true),
+        ("203.0.113.3:5000", false),
+        ("203.0.113.2:5001", false),
+    ] {
+        phone.engine.datagram_room()[..4].copy_from_slice(b"back");
+        phone
+            .engine
+            .handle_datagram(socket, from.parse().unwrap(), 4, phone.clock());
+        phone.drain();
+        assert_eq!(
+            std::mem::take(&mut phone.packets).len(),
+            usize::from(known),
+            "{from}"
+        );
+    }
+    phone.wait(Duration::from_secs(400));
+    assert!(
+        phone.commands.contains(&Command::Close {
+            socket,
+            reset: false
+        }),
+        "an idle mapping closes"
+    );
+    assert_eq!(phone.engine.poll_timeout(), None);
+    assert_eq!(phone.drops(), [("unsolicited", 2)]);
+}
+
+#[test]
+fn a_blocked_datagram_is_administratively_prohibited() {
+    let mut phone = Phone::new("[[rule]]\nproto = \"udp\"\naction = \"block\"\n");
+    for _ in 0..2 {
+        phone.udp(APP, "203.0.113.1:5000", b"one");
+    }
+    assert!(phone.sent.is_empty());
+    assert_eq!(phone.packets.len(), 2);
+    assert!(
+        phone.packets.iter().all(|packet| packet[20..22] == [3, 13]),
+        "type 3, code 13"
+    );
+}
+
+fn query(id: u16, name: &'static str) -> Vec<u8> {
+    use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, TYPE};
+    let mut packet = Packet::new_query(id);
+    packet.set_flags(PacketFlag::RECURSION_DESIRED);
+    let name = Name::new_unchecked(name);
+    packet
+        .questions
+        .push(Question::new(name, TYPE::A.into(), CLASS::IN.into(), false));
+    packet.build_bytes_vec().unwrap()
+}
+
+fn reply(query: &[u8], address: [u8; 4]) -> Vec<u8> {
+    use simple_dns::{CLASS, Packet, ResourceRecord, rdata};
+    let asked = Packet::parse(query).unwrap();
+    let mut packet = Packet::new_reply(asked.id());
+    packet.questions.push(asked.questions[0].clone());
+    let data = rdata::RData::A(rdata::A::from(std::net::Ipv4Addr::from(address)));
+    packet.answers.push(ResourceRecord::new(
+        asked.questions[0].qname.clone(),
+        CLASS::IN,
+        60,
+        data,
+    ));
+    packet.build_bytes_vec().unwrap()
+}
+
+#[test]
+fn a_dns_answer_comes_back_under_the_apps_id_and_names_the_address() {
+    let mut phone =
+        Phone::new("[[rule]]\nto = \"tracker.example\"\nproto = \"tcp\"\naction = \"block\"\n");
+    phone.udp(APP, RESOLVER, &query(0x1234, "tracker.example"));
+    // A rule on TCP alone does not keep the name from being resolved.
+    let (socket, to, asked) = phone.sent.pop().expect("the question was not passed on");
+    assert_eq!(to, UPSTREAM.parse().unwrap());
+    assert_eq!(asked[2..], query(0, "tracker.example")[2..]);
+    let answer = reply(&asked, [203, 0, 113, 9]);
+    phone.engine.datagram_room()[..answer.len()].copy_from_slice(&answer);
+    phone
+        .engine
+        .handle_datagram(socket, to, answer.len(), phone.clock());
+    phone.drain();
+    let packet = phone.packets.pop().unwrap();
+    assert_eq!(packet[28..30], 0x1234u16.to_be_bytes());
+    phone.tcp(ISS, 0, SYN, 1_000, b"");
+    assert_eq!(
+        phone.only_segment().flags,
+        RST | ACK,
+        "the address goes by the blocked name"
+    );
+}
+
+/// Anchor R18: a reply must match id, question, socket and source.
+#[test]
+fn r18_replies_that_do_not_match_are_dropped() {
+    let mut phone = Phone::new("");
+    phone.udp(APP, RESOLVER, &query(0x1234, "good.example"));
+    let (socket, to, asked) = phone.sent.pop().unwrap();
+    let good = reply(&asked, [203, 0, 113, 9]);
+    let mut wrong_id = good.clone();
+    wrong_id[0] ^= 1;
+    let mut other = query(0, "evil.example");
+    other[..2].copy_from_slice(&asked[..2]);
+    let wrong_question = reply(&other, [203, 0, 113, 66]);
+    let elsewhere = "192.0.2.66:53".parse().unwrap();
+    let truncated = good[..11].to_vec();
+    let tries = [
+        (wrong_id, to),
+        (wrong_question, to),
+        (good.clone(), elsewhere),
+        (truncated, to),
+        (asked.clone(), to),
+    ];
+    for (bytes, from) in &tries {
+        phone.engine.datagram_room()[..bytes.len()].copy_from_slice(bytes);
+        phone
+            .engine
+            .handle_datagram(socket, *from, bytes.len(), phone.clock());
+        phone.drain();
+        assert!(phone.packets.is_empty());
+    }
+    phone.engine.datagram_room()[..good.len()].copy_from_slice(&good);
+    phone
+        .engine
+        .handle_datagram(socket, to, good.len(), phone.clock());
+    phone.drain();
+    assert_eq!(phone.packets.len(), 1, "the true reply still counts");
+    assert_eq!(phone.drops(), [("dns_reply", 5)]);
+}
+
+#[test]
+fn a_blocked_name_does_not_exist() {
+    for (setting, code, answers) in [("nxdomain", 3, 0), ("zero", 0, 1)] {
+        let policy = format!(
+            "[default]\nblocked_name = \"{setting}\"\n[[rule]]\nto = \"tracker.example\"\naction = \"block\"\n"
+        );
+        let mut phone = Phone::new(&policy);
+        phone.udp(APP, RESOLVER, &query(0x77, "x.tracker.example"));
+        assert!(phone.sent.is_empty());
+        let packet = phone.packets.pop().unwrap();
+        let reply = simple_dns::Packet::parse(&packet[28..]).unwrap();
+        assert_eq!(
+            (reply.id(), u8::from(packet[31] & 15), reply.answers.len()),
+            (0x77, code, answers)
+        );
+        assert!(
+            phone
+                .events
+                .iter()
+                .any(|event| matches!(event, Event::Name(name) if name.verdict == Action::Block))
+        );
+    }
+}
+
+#[test]
+fn other_services_at_the_resolvers_address_are_refused_at_once() {
+    let mut phone = Phone::new("");
+    let tcp = TcpOut {
+        pair: pair(APP, "198.18.0.1:853"),
+        seq: 1,
+        ack: 0,
+        flags: SYN,
+        window: 1,
+        mss: None,
+        window_scale: None,
+    };
+    let mut header = [0; MAX_HEADER];
+    let n = wire::emit_tcp(&mut header, &tcp, &[]);
+    phone.packet(&header[..n]);
+    assert_eq!(phone.only_segment().flags, RST | ACK);
+    phone.udp(APP, "198.18.0.1:853", b"x");
+    assert_eq!(phone.packets[0][20..22], [3, 3], "port unreachable");
+}
