@@ -200,16 +200,25 @@ mod tests {
         for before in 0..200 {
             let mut bytes = vec![b' '; before];
             bytes.extend_from_slice(b"abcdefgh");
-            assert_eq!(Words::new(&bytes).collect::<Vec<_>>(), std::iter::once(before..before + 8).collect::<Vec<_>>());
+            assert_eq!(
+                Words::new(&bytes).collect::<Vec<_>>(),
+                std::iter::once(before..before + 8).collect::<Vec<_>>()
+            );
             bytes.resize(before + 300, 0xff);
-            assert_eq!(Words::new(&bytes).collect::<Vec<_>>(), std::iter::once(before..before + 8).collect::<Vec<_>>());
+            assert_eq!(
+                Words::new(&bytes).collect::<Vec<_>>(),
+                std::iter::once(before..before + 8).collect::<Vec<_>>()
+            );
         }
     }
 
     #[test]
     fn joins_over_one_nul() {
         let bytes = b"\0\0abcdefgh\0ijkl\0\0mnop";
-        assert_eq!(Words::new(bytes).collect::<Vec<_>>(), std::iter::once(2..15).collect::<Vec<_>>());
+        assert_eq!(
+            Words::new(bytes).collect::<Vec<_>>(),
+            std::iter::once(2..15).collect::<Vec<_>>()
+        );
     }
 
     #[test]
