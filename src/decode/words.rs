@@ -64,8 +64,20 @@ impl Iterator for Words<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
+        let mut patience = PATIENCE;
         loop {
-            let inside = five_in_a_row(self.bytes, self.at)?;
+            let inside = match self.bytes.get(self.at) {
+                Some(byte) if is_word(*byte) => self.at,
+                _ if patience > 0 => {
+                    patience = patience.saturating_sub(1);
+                    self.at = self.at.saturating_add(1).min(self.bytes.len());
+                    if self.at == self.bytes.len() {
+                        return None;
+                    }
+                    continue;
+                }
+                _ => five_in_a_row(self.bytes, self.at)?,
+            };
             let before = self.bytes.get(self.at..inside)?;
             let start = before
                 .iter()
@@ -102,31 +114,28 @@ fn end_of_run(bytes: &[u8], at: usize) -> usize {
 fn five_in_a_row(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at;
     while let Some(block) = bytes.get(at..at.saturating_add(BLOCK).saturating_add(1)) {
-        let (first, second) = (block.first_chunk::<BLOCK>()?, block.last_chunk::<BLOCK>()?);
-        if any_group(first, second) {
-            return Some(at.saturating_add(group(first, second)?));
+        let block = block.first_chunk()?;
+        if any_group(block) {
+            return Some(at.saturating_add(group(block)?));
         }
         at = at.saturating_add(BLOCK);
     }
     let tail = bytes.get(at..).filter(|tail| tail.len() > 4)?;
     let mut block = [0; BLOCK + 1];
     block.get_mut(..tail.len())?.copy_from_slice(tail);
-    let (first, second) = (block.first_chunk::<BLOCK>()?, block.last_chunk::<BLOCK>()?);
-    Some(at.saturating_add(group(first, second)?))
+    Some(at.saturating_add(group(&block)?))
 }
 
-fn any_group(first: &[u8; BLOCK], second: &[u8; BLOCK]) -> bool {
-    let groups = both(first, second);
+fn any_group(block: &[u8; BLOCK + 1]) -> bool {
     let mut any = false;
-    for group in groups.as_chunks::<4>().0 {
+    for group in both(block).as_chunks::<4>().0 {
         any |= u32::from_ne_bytes(*group) == u32::MAX;
     }
     any
 }
 
-fn group(first: &[u8; BLOCK], second: &[u8; BLOCK]) -> Option<usize> {
-    let groups = both(first, second);
-    let found = groups
+fn group(block: &[u8; BLOCK + 1]) -> Option<usize> {
+    let found = both(block)
         .as_chunks::<4>()
         .0
         .iter()
@@ -135,15 +144,23 @@ fn group(first: &[u8; BLOCK], second: &[u8; BLOCK]) -> Option<usize> {
 }
 
 /// 0xff where a byte and its right neighbour are word bytes.
-fn both(first: &[u8; BLOCK], second: &[u8; BLOCK]) -> [u8; BLOCK] {
+fn both(block: &[u8; BLOCK + 1]) -> [u8; BLOCK] {
+    let mut word = [0; BLOCK + 1];
+    for (out, byte) in word.iter_mut().zip(block) {
+        *out = u8::from(is_word(*byte)).wrapping_neg();
+    }
     let mut both = [0; BLOCK];
-    for (out, (a, b)) in both.iter_mut().zip(first.iter().zip(second)) {
-        *out = u8::from(is_word(*a) & is_word(*b)).wrapping_neg();
+    for (out, pair) in both.iter_mut().zip(word.windows(2)) {
+        if let [a, b] = pair {
+            *out = a & b;
+        }
     }
     both
 }
 
 const BLOCK: usize = 64;
+/// Bytes outside words that are looked at one by one before blocks are: words stand close together in text.
+const PATIENCE: usize = 8;
 
 const fn digits(alphabet: &[u8]) -> [u8; 256] {
     let mut table = [255; 256];
