@@ -111,7 +111,7 @@ pub fn parse(packet: &[u8]) {
 /// overlaps another, and nothing is kept for longer than it should be.
 pub fn fragments(script: &[u8]) {
     let mut reassembler = Reassembler::default();
-    let mut pushed: HashMap<(bool, u8), Vec<(usize, Vec<u8>)>> = HashMap::new();
+    let mut pushed = HashMap::<(bool, u8), Vec<Part>>::new();
     let mut now = Duration::ZERO;
     for record in script.chunks_exact(6).take(2048) {
         let &[control, id, offset, len, fill, wait] = record else {
@@ -142,7 +142,10 @@ pub fn fragments(script: &[u8]) {
     assert_eq!(reassembler.deadline(), None);
 }
 
-fn is_tiled(payload: &[u8], parts: &[(usize, Vec<u8>)]) -> bool {
+/// Offset and bytes of a fragment.
+type Part = (usize, Vec<u8>);
+
+fn is_tiled(payload: &[u8], parts: &[Part]) -> bool {
     let mut parts: Vec<_> = parts.iter().filter(|(_, body)| !body.is_empty()).collect();
     parts.sort();
     let mut reached = BTreeSet::from([0]);
