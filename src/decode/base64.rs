@@ -5,7 +5,15 @@ use super::words::SEXTET;
 /// Replaces `sextets` by the values of the characters of `run`.
 pub(super) fn read(run: &[u8], sextets: &mut Vec<u8>) {
     sextets.clear();
-    sextets.extend(run.iter().filter_map(|&byte| sextet(byte)));
+    let mut start = 0usize;
+    for end in memchr::memchr3_iter(b'\n', b'\r', 0, run).chain([run.len()]) {
+        let line = run.get(start..end).unwrap_or_default();
+        sextets.extend(
+            line.iter()
+                .filter_map(|&byte| SEXTET.get(usize::from(byte)).copied()),
+        );
+        start = end.saturating_add(1);
+    }
 }
 
 /// Appends what `sextets` decode to, every byte that is whole.

@@ -71,8 +71,8 @@ impl Walk<'_> {
         let mut hold = 0;
         let mut escapes = Escapes::new(text.bytes);
         let mut runs: Option<Runs> = None;
-        for word in Words::new(text.bytes) {
-            if escapes.reach(word.end) {
+        for word in Words::new(text.bytes, text.from) {
+            if escapes.are_in(&word) {
                 hold = hold.max(self.escapes(text, &word, &mut escapes, depth));
             }
             if word.end > text.from {
@@ -116,7 +116,7 @@ impl Walk<'_> {
         if escaped {
             hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: false }, depth));
         }
-        if marks.plus {
+        if marks.plus && (escaped || percent::has_field(bytes)) {
             let depth = if escaped { depth } else { 0 };
             hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: true }, depth));
         }
@@ -377,7 +377,7 @@ impl Marks {
 /// Where the next escape is, and how far JSON strings were resolved.
 struct Escapes<'a> {
     bytes: &'a [u8],
-    next: Option<usize>,
+    next: usize,
     resolved: usize,
 }
 
@@ -385,19 +385,19 @@ impl<'a> Escapes<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
-            next: memchr::memchr3(b'%', b'+', b'\\', bytes),
+            next: 0,
             resolved: 0,
         }
     }
 
-    /// Whether one may be before `end`; looks for the next one from there on.
-    fn reach(&mut self, end: usize) -> bool {
-        let reached = self.next.is_some_and(|next| next < end);
-        if reached {
-            let rest = self.bytes.get(end..).unwrap_or_default();
-            self.next = memchr::memchr3(b'%', b'+', b'\\', rest).map(|at| end.saturating_add(at));
+    /// Whether there may be one in a word; words are asked about in order.
+    fn are_in(&mut self, word: &Range<usize>) -> bool {
+        if self.next <= word.start {
+            let rest = self.bytes.get(word.start..).unwrap_or_default();
+            let next = memchr::memchr3(b'%', b'+', b'\\', rest).unwrap_or(rest.len());
+            self.next = word.start.saturating_add(next);
         }
-        reached
+        self.next < word.end
     }
 }
 
@@ -422,6 +422,7 @@ impl Runs {
 struct Digits<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Values of digits, below `base`, and of what is ignored, `base`.
     table: &'static [u8; 256],
     base: u8,
     shortest: usize,
@@ -437,12 +438,6 @@ impl<'a> Digits<'a> {
             shortest,
         }
     }
-
-    fn is_digit(&self, byte: u8) -> bool {
-        self.table
-            .get(usize::from(byte))
-            .is_some_and(|&value| value < self.base)
-    }
 }
 
 impl Iterator for Digits<'_> {
@@ -452,7 +447,11 @@ impl Iterator for Digits<'_> {
         loop {
             // A run that begins at `at` or later, and is long enough, has its digit or a break here.
             let probe = self.at.saturating_add(self.shortest).saturating_sub(1);
-            let in_run = |byte: &u8| self.is_digit(*byte) || is_break(*byte);
+            let in_run = |byte: &u8| {
+                self.table
+                    .get(usize::from(*byte))
+                    .is_some_and(|&value| value <= self.base)
+            };
             if !in_run(self.bytes.get(probe)?) {
                 self.at = probe.saturating_add(1);
                 continue;
