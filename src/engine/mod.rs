@@ -247,7 +247,7 @@ impl Engine {
             by_pair: HashMap::with_hasher(Seeded(seed)),
             time_waits: TimeWaits::new(seed),
             datagrams: Datagrams::new(seed),
-            dns: Dns::new(seed),
+            dns: Dns::new(),
             sockets: Slab::new(),
             timers: Timers::new(),
             last_flow: 0,

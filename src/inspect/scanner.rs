@@ -87,7 +87,7 @@ impl Scanner {
             is_last: true,
         };
         if known >= context.max(HELD) {
-            return self.view(view.from_on(known - context), piece, detector, unit);
+            return self.view(view.after(known - context), piece, detector, unit);
         }
         if self.carry.is_empty() && !self.cut {
             return self.view(view, piece, detector, unit);
@@ -120,7 +120,7 @@ impl Scanner {
         let from = near.saturating_sub(RESETTLED);
         let view = View { from, ..view };
         self.view(
-            view.from_on(from.saturating_sub(context)),
+            view.after(from.saturating_sub(context)),
             piece,
             detector,
             unit,
@@ -263,7 +263,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn from_on(self, start: usize) -> Self {
+    fn after(self, start: usize) -> Self {
         Self {
             bytes: &self.bytes[start..],
             from: self.from - start,
