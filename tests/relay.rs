@@ -375,21 +375,21 @@ fn halves_close_one_by_one() {
     // The app first.
     let mut phone = Phone::new("");
     let (socket, iss) = phone.open(5_000);
-    phone.tcp(ISS + 1, iss + 1, FIN, 5_000, b"bye");
+    phone.tcp(ISS + 1, iss + 1, FIN, 5_000, b"bye\n");
     assert!(
         !phone.commands.contains(&Command::Shutdown { socket }),
         "its last bytes go first"
     );
-    assert_eq!(phone.remote_takes(10), b"bye");
+    assert_eq!(phone.remote_takes(10), b"bye\n");
     assert!(phone.commands.contains(&Command::Shutdown { socket }));
-    assert_eq!(phone.only_segment().ack, ISS + 5);
+    assert_eq!(phone.only_segment().ack, ISS + 6);
     assert_eq!(phone.remote_says(socket, b"still here"), 10);
     assert_eq!(phone.segments()[0].1, b"still here");
     phone.remote_says(socket, b"");
     phone.engine.received(socket, Ok(0), phone.clock());
     phone.drain();
     assert!(phone.only_segment().flags.contains(Flags::FIN));
-    phone.tcp(ISS + 5, iss + 12, ACK, 5_000, b"");
+    phone.tcp(ISS + 6, iss + 12, ACK, 5_000, b"");
     assert!(phone.commands.contains(&Command::Close {
         socket,
         reset: false
@@ -402,15 +402,15 @@ fn halves_close_one_by_one() {
     phone.engine.received(socket, Ok(0), phone.clock());
     phone.drain();
     assert_eq!(phone.only_segment().flags, FIN | Flags::PSH);
-    phone.tcp(ISS + 1, iss + 2, ACK, 5_000, b"tail");
-    assert_eq!(phone.remote_takes(10), b"tail");
+    phone.tcp(ISS + 1, iss + 2, ACK, 5_000, b"tail\n");
+    assert_eq!(phone.remote_takes(10), b"tail\n");
     phone.segments();
     for _ in 0..2 {
-        phone.tcp(ISS + 5, iss + 2, FIN, 5_000, b"");
-        assert_eq!(phone.only_segment().ack, ISS + 6);
+        phone.tcp(ISS + 6, iss + 2, FIN, 5_000, b"");
+        assert_eq!(phone.only_segment().ack, ISS + 7);
     }
     phone.wait(Duration::from_secs(3));
-    phone.tcp(ISS + 5, iss + 2, FIN, 5_000, b"");
+    phone.tcp(ISS + 6, iss + 2, FIN, 5_000, b"");
     assert_eq!(
         phone.only_segment().flags,
         RST,
@@ -506,18 +506,18 @@ fn a_socket_that_breaks_resets_the_app_after_what_it_had_said() {
 fn urgent_data_stays_in_band() {
     let mut phone = Phone::new("");
     let (_, iss) = phone.open(5_000);
-    phone.tcp(ISS + 1, iss + 1, ACK | Flags::URG, 5_000, b"urgent");
-    assert_eq!(phone.remote_takes(100), b"urgent");
+    phone.tcp(ISS + 1, iss + 1, ACK | Flags::URG, 5_000, b"urgent\n");
+    assert_eq!(phone.remote_takes(100), b"urgent\n");
 }
 
 #[test]
 fn an_idle_flow_needs_no_wake_up() {
     let mut phone = Phone::new("");
     let (socket, iss) = phone.open(5_000);
-    phone.tcp(ISS + 1, iss + 1, ACK, 5_000, b"ping");
+    phone.tcp(ISS + 1, iss + 1, ACK, 5_000, b"ping\n");
     phone.remote_takes(10);
     phone.remote_says(socket, b"pong");
-    phone.tcp(ISS + 5, iss + 5, ACK, 5_000, b"");
+    phone.tcp(ISS + 6, iss + 5, ACK, 5_000, b"");
     assert_eq!(phone.engine.poll_timeout(), None);
 }
 
@@ -736,6 +736,38 @@ fn r18_replies_that_do_not_match_are_dropped() {
     phone.drain();
     assert_eq!(phone.packets.len(), 1, "the true reply still counts");
     assert_eq!(phone.drops(), [("dns_reply", 5)]);
+}
+
+#[test]
+fn a_resolver_that_cannot_be_reached_is_told_at_once() {
+    let ways: [fn(&mut Phone, SocketId); 3] = [
+        |phone, socket| phone.socket(socket, SocketEvent::Failed(ErrorKind::NetworkUnreachable)),
+        |phone, socket| {
+            phone.socket(
+                socket,
+                SocketEvent::Unreachable(ErrorKind::ConnectionRefused),
+            )
+        },
+        |phone, socket| {
+            phone
+                .engine
+                .datagram_lost(socket, ErrorKind::NetworkUnreachable);
+            phone.drain();
+        },
+    ];
+    for fails in ways {
+        let mut phone = Phone::new("");
+        phone.udp(APP, RESOLVER, &query(0x1234, "good.example"));
+        let (socket, ..) = phone.sent.pop().unwrap();
+        fails(&mut phone, socket);
+        let packet = phone.packets.pop().expect("nobody was told");
+        let reply = simple_dns::Packet::parse(&packet[28..]).unwrap();
+        assert_eq!(
+            (reply.id(), packet[31] & 15, reply.questions.len()),
+            (0x1234, 2, 1),
+            "SERVFAIL"
+        );
+    }
 }
 
 #[test]

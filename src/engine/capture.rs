@@ -1,5 +1,8 @@
 //! Captures, judged as if they were live.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
@@ -152,9 +155,6 @@ impl Replay {
         else {
             return;
         };
-        if watch.ended {
-            return;
-        }
         let before = connection.weight();
         let shared = &mut self.shared;
         let mut sink = |side, piece: Piece<'_>| watch_piece(watch, side, piece, shared);
@@ -167,6 +167,7 @@ impl Replay {
             watch.end(shared);
         }
         if watch.ended {
+            // It stays, so that what follows is not taken for another connection.
             connection.finish(&mut |_, _| {});
         }
         self.waiting = self.waiting + connection.weight() - before;

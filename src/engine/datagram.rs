@@ -365,13 +365,16 @@ impl Engine {
         }
     }
 
-    /// The shell could not send a datagram. Datagrams may be lost; what matters is that it is counted.
-    pub fn datagram_lost(&mut self, why: ErrorKind) {
-        self.count(if why == ErrorKind::WouldBlock {
-            "socket_full"
-        } else {
-            "send_failed"
-        });
+    /// The shell could not send a datagram of [`Engine::poll_datagram`]. Datagrams may be lost; it is counted, and a
+    /// question to a resolver is answered SERVFAIL.
+    pub fn datagram_lost(&mut self, socket: SocketId, why: ErrorKind) {
+        if why == ErrorKind::WouldBlock {
+            return self.count("socket_full");
+        }
+        self.count("send_failed");
+        if let Some(&Owner::Dns(index)) = self.sockets.get(socket.0) {
+            self.dns_socket(index, SocketEvent::Failed(why));
+        }
     }
 
     /// The record of a datagram flow.

@@ -307,18 +307,29 @@ impl Engine {
         Some(question)
     }
 
+    /// A socket of the pool does not reach its resolver: those who wait are told at once.
     pub(super) fn dns_socket(&mut self, index: usize, event: SocketEvent) {
-        if let SocketEvent::Failed(_) = event {
-            self.count("socket");
-            let lost: Vec<_> = self
-                .dns
-                .asked
-                .keys()
-                .filter(|(at, _)| *at == index)
-                .copied()
-                .collect();
-            for key in lost {
-                self.dns_forget(key);
+        if event == SocketEvent::Writable || event == SocketEvent::Connected {
+            return;
+        }
+        let mut lost: Vec<_> = self
+            .dns
+            .asked
+            .keys()
+            .filter(|(at, _)| *at == index)
+            .copied()
+            .collect();
+        lost.sort_unstable();
+        for key in lost {
+            self.count("dns_unreachable");
+            if let Some(asked) = self.dns_forget(key) {
+                let [high, low] = asked.id.to_be_bytes();
+                // A response, recursion desired and available, SERVFAIL, one question.
+                let mut reply = vec![high, low, 0x81, 0x82, 0, 1, 0, 0, 0, 0, 0, 0];
+                reply.extend_from_slice(&asked.section);
+                self.control
+                    .push(|out| udp(out, asked.pair.reversed(), &reply));
+                self.datagram_answered(asked.flow, reply.len());
             }
         }
     }

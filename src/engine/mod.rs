@@ -12,11 +12,13 @@ pub mod capture;
 mod control;
 mod datagram;
 mod dns;
+mod lookups;
 mod names;
 mod out;
 mod record;
 mod slots;
 mod tcp;
+mod time_waits;
 mod watch;
 
 use std::{
@@ -42,7 +44,8 @@ use out::Spare;
 pub(crate) use record::Record;
 use slots::Refs;
 pub use slots::Slot;
-use tcp::{TcpFlow, TimeWaits};
+use tcp::TcpFlow;
+use time_waits::TimeWaits;
 
 /// The two clocks, given by the shell.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,6 +138,8 @@ pub enum SocketEvent {
     Failed(ErrorKind),
     /// It takes bytes again.
     Writable,
+    /// Something sent earlier came back as an ICMP error.
+    Unreachable(ErrorKind),
 }
 
 /// A packet for the device, in two parts.

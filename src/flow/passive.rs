@@ -55,7 +55,10 @@ impl Connection {
 
     /// Who is the client, judged by the first segment seen: SYN, SYN-ACK, else who speaks from a port that is not well-known.
     pub(crate) fn sender_of_first(segment: &Segment) -> Side {
-        match (segment.flags.contains(Flags::SYN), segment.flags.contains(Flags::ACK)) {
+        match (
+            segment.flags.contains(Flags::SYN),
+            segment.flags.contains(Flags::ACK),
+        ) {
             (true, false) => Side::Client,
             (true, true) => Side::Server,
             (false, _) => Side::of_first(segment.pair),

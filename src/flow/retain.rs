@@ -38,10 +38,6 @@ impl Retain {
         self.len
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Room for at most `most` bytes behind the last one; `None` while the pool is empty.
     pub(crate) fn room(
         &mut self,

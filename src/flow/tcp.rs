@@ -308,11 +308,6 @@ impl Tcp {
         self.data.clear(pool);
     }
 
-    /// Chunks' bytes held for the app.
-    pub(crate) fn retained(&self) -> usize {
-        self.data.len()
-    }
-
     /// The next segment for the app. `allowed` is how much it may be told to send: bytes beyond `rcv_nxt`.
     pub(crate) fn next(&mut self, allowed: u32, now: Duration, own_mss: u16) -> Option<Emit> {
         let allowed = allowed.min(65_535 << if self.scaled { Self::SHIFT } else { 0 });

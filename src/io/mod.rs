@@ -1,11 +1,15 @@
 //! The only place with descriptors, clocks and threads. [`Handle`] is what shells hold.
 
 #[cfg(feature = "cli")]
+pub mod descriptors;
+#[cfg(feature = "cli")]
 mod netlink;
 #[cfg(feature = "cli")]
 pub mod netns;
 #[cfg(feature = "cli")]
 mod passing;
+#[cfg(feature = "cli")]
+pub mod pcap;
 mod reactor;
 #[cfg(feature = "cli")]
 pub mod signal;

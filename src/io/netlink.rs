@@ -16,7 +16,10 @@ impl Netlink {
     pub(crate) fn open() -> io::Result<Netlink> {
         let domain = Domain::from(libc::AF_NETLINK);
         let protocol = Protocol::from(libc::NETLINK_ROUTE);
-        Ok(Netlink { socket: Socket::new(domain, Type::RAW, Some(protocol))?, sequence: 0 })
+        Ok(Netlink {
+            socket: Socket::new(domain, Type::RAW, Some(protocol))?,
+            sequence: 0,
+        })
     }
 
     /// Keeps the kernel from giving a device that is still down a link-local IPv6 address, and so
@@ -29,7 +32,12 @@ impl Netlink {
     }
 
     /// Sets MTU and queue length (packets), where given, and takes the device up.
-    pub(crate) fn up(&mut self, index: u32, mtu: Option<u32>, queue: Option<u32>) -> io::Result<()> {
+    pub(crate) fn up(
+        &mut self,
+        index: u32,
+        mtu: Option<u32>,
+        queue: Option<u32>,
+    ) -> io::Result<()> {
         let mut body = link(index, libc::IFF_UP as u32);
         if let Some(mtu) = mtu {
             body.extend(attribute(IFLA_MTU, &mtu.to_ne_bytes()));
@@ -54,7 +62,16 @@ impl Netlink {
     pub(crate) fn add_default_route(&mut self, index: u32, like: IpAddr) -> io::Result<()> {
         let scope = libc::RT_SCOPE_LINK;
         let (table, origin) = (libc::RT_TABLE_MAIN, libc::RTPROT_STATIC);
-        let mut body = vec![family(like), 0, 0, 0, table, origin, scope, libc::RTN_UNICAST];
+        let mut body = vec![
+            family(like),
+            0,
+            0,
+            0,
+            table,
+            origin,
+            scope,
+            libc::RTN_UNICAST,
+        ];
         body.extend(0u32.to_ne_bytes());
         body.extend(attribute(libc::RTA_OIF, &index.to_ne_bytes()));
         self.request(libc::RTM_NEWROUTE, CREATE, &body)
@@ -62,7 +79,8 @@ impl Netlink {
 
     fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         self.sequence += 1;
-        self.socket.send(&message(kind, flags, self.sequence, body))?;
+        self.socket
+            .send(&message(kind, flags, self.sequence, body))?;
         let mut reply = [0; 4096];
         let got = io::Read::read(&mut &self.socket, &mut reply)?;
         acknowledged(&reply[..got])
@@ -84,8 +102,14 @@ fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
 
 /// Reads the kernel's acknowledgement: an `NLMSG_ERROR` with a negated errno, 0 for success.
 fn acknowledged(reply: &[u8]) -> io::Result<()> {
-    let kind = reply.get(4..6).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
-    let code = reply.get(HEADER..HEADER + 4).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes);
+    let kind = reply
+        .get(4..6)
+        .and_then(|b| b.try_into().ok())
+        .map(u16::from_ne_bytes);
+    let code = reply
+        .get(HEADER..HEADER + 4)
+        .and_then(|b| b.try_into().ok())
+        .map(i32::from_ne_bytes);
     match (kind, code) {
         (Some(NLMSG_ERROR), Some(0)) => Ok(()),
         (Some(NLMSG_ERROR), Some(code)) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
@@ -175,7 +199,13 @@ mod tests {
 
     #[test]
     fn a_device_that_is_not_there_is_refused_by_the_kernel() {
-        let error = Netlink::open().unwrap().up(0x7fff_fff0, None, None).unwrap_err();
-        assert!(matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EPERM)), "{error}");
+        let error = Netlink::open()
+            .unwrap()
+            .up(0x7fff_fff0, None, None)
+            .unwrap_err();
+        assert!(
+            matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EPERM)),
+            "{error}"
+        );
     }
 }

@@ -20,7 +20,11 @@ pub(crate) fn send(socket: &Socket, bytes: &[u8], fd: Option<BorrowedFd<'_>>) ->
             let level = libc::SOL_SOCKET.to_ne_bytes();
             let kind = libc::SCM_RIGHTS.to_ne_bytes();
             let fd = fd.as_raw_fd().to_ne_bytes();
-            for (to, from) in control.0.iter_mut().zip(header.iter().chain(&level).chain(&kind).chain(&fd)) {
+            for (to, from) in control
+                .0
+                .iter_mut()
+                .zip(header.iter().chain(&level).chain(&kind).chain(&fd))
+            {
                 *to = *from;
             }
             message.with_control(&control.0)
@@ -34,7 +38,9 @@ pub(crate) fn receive(socket: &Socket, bytes: &mut [u8]) -> io::Result<(usize, O
     let mut spare = vec![MaybeUninit::uninit(); bytes.len()];
     let mut buffers = [MaybeUninitSlice::new(&mut spare)];
     let mut control = Control([0; SPACE].map(MaybeUninit::new));
-    let mut message = MsgHdrMut::new().with_buffers(&mut buffers).with_control(&mut control.0);
+    let mut message = MsgHdrMut::new()
+        .with_buffers(&mut buffers)
+        .with_control(&mut control.0);
     let got = socket.recvmsg(&mut message, libc::MSG_CMSG_CLOEXEC)?;
     let filled = message.control_len();
     for (to, from) in bytes.iter_mut().zip(&spare[..got]) {

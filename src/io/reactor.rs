@@ -202,16 +202,16 @@ impl Reactor {
             }
             self.engine.sent(id, result, now(self.started));
         }
-        let mut lost = None;
+        let mut lost = Vec::new();
         while let Some(datagram) = self.engine.poll_datagram() {
-            let sent = match socket(&self.sockets, datagram.socket) {
-                Some(socket) => socket.send_to(datagram.payload, datagram.to).map(drop),
-                None => Ok(()),
-            };
-            lost = sent.err().or(lost);
+            if let Some(socket) = socket(&self.sockets, datagram.socket)
+                && let Err(error) = socket.send_to(datagram.payload, datagram.to)
+            {
+                lost.push((datagram.socket, error.kind()));
+            }
         }
-        if let Some(error) = lost {
-            self.engine.datagram_lost(error.kind());
+        for (socket, why) in lost {
+            self.engine.datagram_lost(socket, why);
         }
     }
 
@@ -375,8 +375,10 @@ impl Reactor {
                             upstream.readable = false;
                             return;
                         }
-                        // An ICMP error of an earlier datagram.
-                        Err(_) => {}
+                        Err(error) => {
+                            let event = SocketEvent::Unreachable(error.kind());
+                            self.engine.handle_socket(id, event, now);
+                        }
                     }
                 }
             }

@@ -16,7 +16,11 @@ impl Foreground {
     /// Changes the dispositions; call it before the command is started, so that no signal falls between.
     pub fn take() -> Foreground {
         let handler: extern "C" fn(libc::c_int) = pass_on;
-        let ours = [libc::SIG_IGN, libc::SIG_IGN, handler as *const () as libc::sighandler_t];
+        let ours = [
+            libc::SIG_IGN,
+            libc::SIG_IGN,
+            handler as *const () as libc::sighandler_t,
+        ];
         for ((signal, before), ours) in SIGNALS.iter().zip(&BEFORE).zip(ours) {
             before.store(dispose(*signal, ours), Ordering::SeqCst);
         }
@@ -74,6 +78,14 @@ impl Stop {
             libc::pthread_sigmask(libc::SIG_BLOCK, &signals, std::ptr::null_mut());
         }
         Stop { signals }
+    }
+
+    /// Does as if one of them had come; may be called from any thread.
+    pub fn trigger(&self) -> impl FnOnce() + Send + use<> {
+        || {
+            // SAFETY: both calls take numbers alone, and the signal is blocked wherever this may run.
+            unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+        }
     }
 
     /// Waits until one of them comes.

@@ -46,7 +46,12 @@ impl Tun {
     pub fn name(&self) -> Result<String, TunError> {
         let mut request = request("").map_err(TunError::os("name the device"))?;
         ioctl(&self.fd, libc::TUNGETIFF, &mut request).map_err(TunError::os("name the device"))?;
-        Ok(request.ifr_name.iter().take_while(|&&c| c != 0).map(|&c| c as u8 as char).collect())
+        Ok(request
+            .ifr_name
+            .iter()
+            .take_while(|&&c| c != 0)
+            .map(|&c| c as u8 as char)
+            .collect())
     }
 
     /// Sets MTU (bytes), queue (packets), addresses and, where `routes`, default routes of the addresses'
@@ -64,7 +69,9 @@ impl Tun {
         let mut netlink = Netlink::open().map_err(TunError::os("open netlink"))?;
         // Without IPv6 in the kernel this fails, and there is nothing to silence.
         let _ = netlink.silence(index);
-        netlink.up(index, Some(mtu), Some(queue)).map_err(TunError::os("take the device up"))?;
+        netlink
+            .up(index, Some(mtu), Some(queue))
+            .map_err(TunError::os("take the device up"))?;
         let mut refused = Vec::new();
         for &address in addresses {
             match netlink.add_address(index, address) {
@@ -87,10 +94,15 @@ impl Tun {
     fn open(name: &str) -> Result<Tun, TunError> {
         let fd = device(PATH)?;
         let failed = |error: io::Error| match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => TunError::Permission { action: "attach to the tun device" },
+            Some(libc::EPERM | libc::EACCES) => TunError::Permission {
+                action: "attach to the tun device",
+            },
             Some(libc::EBUSY) => TunError::Busy { name: name.into() },
             Some(libc::EINVAL) => TunError::NotTun { name: name.into() },
-            _ => TunError::Os { action: "attach to the tun device", source: error },
+            _ => TunError::Os {
+                action: "attach to the tun device",
+                source: error,
+            },
         };
         let mut request = request(name).map_err(failed)?;
         request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
@@ -121,7 +133,8 @@ pub fn limits(name: &str) -> Result<(usize, usize), TunError> {
         Ok(usize::try_from(unsafe { request.ifr_ifru.ifru_mtu }).unwrap_or(0))
     };
     let mtu = read(libc::SIOCGIFMTU).map_err(TunError::os("read the device's MTU"))?;
-    let queue = read(libc::SIOCGIFTXQLEN).map_err(TunError::os("read the device's queue length"))?;
+    let queue =
+        read(libc::SIOCGIFTXQLEN).map_err(TunError::os("read the device's queue length"))?;
     Ok((mtu, queue))
 }
 
@@ -150,7 +163,9 @@ pub enum TunError {
     #[error("the kernel has no tun driver ({PATH}): modprobe tun")]
     NoDriver,
     /// The caller may not.
-    #[error("no permission to {action}: run as root, or let everyone use {PATH} (chmod 0666 {PATH})")]
+    #[error(
+        "no permission to {action}: run as root, or let everyone use {PATH} (chmod 0666 {PATH})"
+    )]
     Permission {
         /// What was tried.
         action: &'static str,
@@ -201,8 +216,13 @@ fn device(path: &str) -> Result<File, TunError> {
     opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => TunError::NoNode,
         Some(libc::ENODEV | libc::ENXIO) => TunError::NoDriver,
-        Some(libc::EPERM | libc::EACCES) => TunError::Permission { action: "open the tun device" },
-        _ => TunError::Os { action: "open the tun device", source: error },
+        Some(libc::EPERM | libc::EACCES) => TunError::Permission {
+            action: "open the tun device",
+        },
+        _ => TunError::Os {
+            action: "open the tun device",
+            source: error,
+        },
     })
 }
 
@@ -258,7 +278,10 @@ mod tests {
         for name in ["a-name-of-sixteen", "a/b", "a\0b"] {
             assert!(request(name).is_err(), "{name:?}");
         }
-        assert!(matches!(Tun::attach("no-such-tun"), Err(TunError::Absent { .. })));
+        assert!(matches!(
+            Tun::attach("no-such-tun"),
+            Err(TunError::Absent { .. })
+        ));
     }
 
     #[test]

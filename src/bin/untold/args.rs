@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use untold::event::Proto;
 
 /// Stops programs from sending your identifiers to destinations nobody approved.
@@ -34,7 +34,9 @@ pub enum Command {
     /// stdin, stdout and stderr; untold's own lines go to stderr. With --tun, untold attaches to a device that
     /// exists and runs until SIGINT or SIGTERM.
     #[command(group(ArgGroup::new("what").required(true).args(["tun", "cmd"])))]
-    #[command(override_usage = "untold run [OPTIONS] -- CMD...\n       untold run [OPTIONS] --tun NAME")]
+    #[command(
+        override_usage = "untold run [OPTIONS] -- CMD...\n       untold run [OPTIONS] --tun NAME"
+    )]
     Run(Run),
     /// Judge captures (pcap, pcapng) as if they were live
     Replay(Replay),
@@ -68,10 +70,10 @@ pub struct Run {
     #[arg(long, value_name = "NAME")]
     pub tun: Option<String>,
     /// Mark untold's own sockets (SO_MARK), so that a routing rule can keep them out of the device
-    #[arg(long, value_name = "N", requires = "tun", value_parser = number)]
+    #[arg(long, value_name = "N", conflicts_with = "cmd", value_parser = number)]
     pub mark: Option<u32>,
     /// Bind untold's own sockets to this device (SO_BINDTODEVICE)
-    #[arg(long, value_name = "DEV", requires = "tun", conflicts_with = "mark")]
+    #[arg(long, value_name = "DEV", conflicts_with_all = ["cmd", "mark"])]
     pub bind_dev: Option<String>,
     /// The command and its arguments
     #[arg(last = true, value_name = "CMD")]
@@ -180,8 +182,10 @@ pub fn complaint(error: &clap::Error) -> String {
     let line = words.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     let line = match error.kind() {
-        clap::error::ErrorKind::MissingSubcommand => "no command given: demo, run, replay or inspect",
-        clap::error::ErrorKind::MissingRequiredArgument if line.contains("CMD") => {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "no command given: demo, run, replay or inspect"
+        }
+        ErrorKind::MissingRequiredArgument if line.contains("CMD") => {
             "nothing to run: give a command (untold run -- CMD) or a device (untold run --tun NAME)"
         }
         _ => line,
@@ -190,14 +194,20 @@ pub fn complaint(error: &clap::Error) -> String {
 }
 
 fn hash_key(text: &str) -> Result<[u8; 32], String> {
-    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).unwrap_or_default();
-    bytes.try_into().map_err(|_| "64 hex digits (32 bytes) are needed".into())
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .unwrap_or_default();
+    bytes
+        .try_into()
+        .map_err(|_| "64 hex digits (32 bytes) are needed".into())
 }
 
 fn resolver(text: &str) -> Result<SocketAddr, String> {
     let whole = text.parse().ok();
     let whole = whole.or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)));
-    whole.ok_or_else(|| "an address is needed, such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53".into())
+    whole.ok_or_else(|| {
+        "an address is needed, such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53".into()
+    })
 }
 
 fn number(text: &str) -> Result<u32, String> {
@@ -205,7 +215,8 @@ fn number(text: &str) -> Result<u32, String> {
         Some(hex) => u32::from_str_radix(hex, 16),
         None => text.parse(),
     };
-    parsed.map_err(|_| "a number from 0 to 4294967295 is needed, or one in hex such as 0x100".into())
+    parsed
+        .map_err(|_| "a number from 0 to 4294967295 is needed, or one in hex such as 0x100".into())
 }
 
 const EXIT_STATUS: &str = "\
@@ -241,7 +252,7 @@ mod tests {
             ("untold run --tun t --mark x", "0x100"),
             ("untold run --tun t --mark 1 --bind-dev d", "--bind-dev"),
             ("untold run --tun t -- true", "cannot be used with"),
-            ("untold run --mark 1 -- true", "--tun"),
+            ("untold run --mark 1 -- true", "--mark"),
             ("untold run --mtu 576 -- true", "576"),
             ("untold run --ask -- true", "--ask"),
             ("untold explain", "explain"),
@@ -249,14 +260,20 @@ mod tests {
         ] {
             let complaint = refused(line);
             assert!(complaint.contains(needle), "{line}: {complaint}");
-            assert!(!complaint.contains('\n') && !complaint.contains("Usage"), "{complaint}");
+            assert!(
+                !complaint.contains('\n') && !complaint.contains("Usage"),
+                "{complaint}"
+            );
         }
     }
 
     #[test]
     fn a_command_keeps_its_own_options() {
-        let cli = Cli::try_parse_from(["untold", "run", "--json", "--", "curl", "--json", "-v"]).unwrap();
-        let Command::Run(run) = cli.command else { panic!("not run") };
+        let cli =
+            Cli::try_parse_from(["untold", "run", "--json", "--", "curl", "--json", "-v"]).unwrap();
+        let Command::Run(run) = cli.command else {
+            panic!("not run")
+        };
         assert_eq!(run.cmd, ["curl", "--json", "-v"]);
         assert!(run.output.json && run.mtu == 65_535);
     }

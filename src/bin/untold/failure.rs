@@ -26,9 +26,16 @@ impl Failure {
         }
     }
 
-    /// A machine that cannot do something, with what it says about it.
+    /// A machine that cannot do something, with what it says about it but for error numbers.
     pub fn machine(what: impl fmt::Display) -> Failure {
-        Failure::Machine(what.to_string())
+        let mut words = what.to_string();
+        while let Some(start) = words.find(" (os error ") {
+            let end = words[start..]
+                .find(')')
+                .map_or(words.len(), |at| start + at + 1);
+            words.replace_range(start..end, "");
+        }
+        Failure::Machine(words)
     }
 }
 
@@ -42,7 +49,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Failure::Input(reason) | Failure::Machine(reason)) = self;
         // One line, whatever a file name or a parser put into it.
-        let words: Vec<&str> = reason.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
+        let words: Vec<&str> = reason
+            .split(['\n', '\r'])
+            .filter(|line| !line.is_empty())
+            .collect();
         f.write_str(&words.join(" "))
     }
 }
@@ -60,7 +70,12 @@ pub fn say(line: impl fmt::Display) {
 /// Says where a panic happened, and nothing of what it was about: its text could hold an identifier.
 pub fn report_panic(location: Option<&Location<'_>>) {
     match location {
-        Some(at) => say(format_args!("internal error at {}:{}:{}: please report it", at.file(), at.line(), at.column())),
+        Some(at) => say(format_args!(
+            "internal error at {}:{}:{}: please report it",
+            at.file(),
+            at.line(),
+            at.column()
+        )),
         None => say("internal error: please report it"),
     }
 }
@@ -76,5 +91,7 @@ mod tests {
         assert_eq!(failure.to_string(), "p.toml:2:1: unknown key");
         assert_eq!(failure.status(), INPUT);
         assert_eq!(Failure::Machine("a\nb".into()).to_string(), "a b");
+        let numbered = Failure::machine("open x: no such file (os error 2): make it");
+        assert_eq!(numbered.to_string(), "open x: no such file: make it");
     }
 }

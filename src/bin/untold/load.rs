@@ -22,7 +22,11 @@ pub fn rules(args: &args::Rules) -> Result<Rules, Failure> {
         Some(path) => policy::Config::parse(&name(path), &text(path)?)?,
         None => policy::Config::default_policy(),
     };
-    let folder = args.policy.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let folder = args
+        .policy
+        .as_deref()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new(""));
     let policy = policy(config, folder)?;
     let identity = match &args.identity {
         Some(path) => Identity::parse(&name(path), &text(path)?)?,
@@ -32,7 +36,10 @@ pub fn rules(args: &args::Rules) -> Result<Rules, Failure> {
         Some(key) => key,
         None => random()?,
     };
-    Ok(Rules { detector: Arc::new(Detector::new(&identity, &key)), policy: Arc::new(policy) })
+    Ok(Rules {
+        detector: Arc::new(Detector::new(&identity, &key)),
+        policy: Arc::new(policy),
+    })
 }
 
 /// Reads the lists that a policy names, relative to `folder`, and compiles it.

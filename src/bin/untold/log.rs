@@ -26,7 +26,11 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            say(format_args!("{} {}", record.level().as_str().to_ascii_lowercase(), record.args()));
+            say(format_args!(
+                "{} {}",
+                record.level().as_str().to_ascii_lowercase(),
+                record.args()
+            ));
         }
     }
 

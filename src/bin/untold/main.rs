@@ -10,7 +10,10 @@ mod log;
 mod paint;
 mod print;
 mod replay;
+mod report;
 mod run;
+mod sent;
+mod tally;
 
 use std::{io::Write, panic, process::ExitCode};
 

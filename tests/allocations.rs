@@ -1,0 +1,413 @@
+//! No allocation per packet: the engine, once warm, moves packets without asking the allocator for anything.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    io::IoSlice,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use untold::{
+    detect::{Detector, Identity},
+    engine::{Command, Config, Engine, Now, SocketEvent, SocketId},
+    inspect::Rules,
+    policy::{self, Policy},
+    wire::{self, Checksum, Flags, MAX_HEADER, Packet, Pair, Segment, TcpOut},
+};
+
+#[test]
+fn an_upload_allocates_nothing_with_inspection_on() {
+    let mut phone = Phone::new(&identity());
+    assert_eq!(steady_uploads(&mut phone), 0);
+}
+
+#[test]
+fn an_upload_allocates_nothing_without_an_identity() {
+    let mut phone = Phone::new("");
+    assert_eq!(steady_uploads(&mut phone), 0);
+}
+
+#[test]
+fn a_download_allocates_nothing() {
+    let mut phone = Phone::new(&identity());
+    let mut flow = phone.connect(1);
+    for _ in 0..WARM_UP {
+        phone.download(&mut flow);
+    }
+    let (allocations, bytes) = counted(|| {
+        (0..ROUNDS)
+            .map(|_| phone.download(&mut flow))
+            .sum::<usize>()
+    });
+    assert!(bytes >= ROUNDS * BATCH * MSS, "only {bytes} bytes came");
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn many_flows_in_turn_allocate_nothing() {
+    let mut phone = Phone::new(&identity());
+    let mut flows: Vec<Flow> = (1..=64).map(|number| phone.connect(number)).collect();
+    let mut turn = |rounds: usize| {
+        for _ in 0..rounds {
+            for flow in &mut flows {
+                phone.upload(flow);
+                phone.download(flow);
+            }
+        }
+    };
+    turn(4);
+    let (allocations, ()) = counted(|| turn(8));
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn datagrams_of_a_known_flow_allocate_nothing() {
+    let mut phone = Phone::new(&identity());
+    let pair = Pair {
+        src: address(1),
+        dst: REMOTE.parse().unwrap(),
+    };
+    let socket = phone.first_datagram(pair);
+    for _ in 0..WARM_UP {
+        phone.datagrams(pair, socket);
+    }
+    let (allocations, sent) = counted(|| {
+        (0..ROUNDS)
+            .map(|_| phone.datagrams(pair, socket))
+            .sum::<usize>()
+    });
+    assert_eq!(sent, ROUNDS * BATCH);
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn the_counter_counts() {
+    let (allocations, _) = counted(|| vec![1, 2, 3]);
+    assert_eq!(allocations, 1);
+}
+
+fn steady_uploads(phone: &mut Phone) -> u64 {
+    let mut flow = phone.connect(1);
+    for _ in 0..WARM_UP {
+        phone.upload(&mut flow);
+    }
+    let (allocations, bytes) =
+        counted(|| (0..ROUNDS).map(|_| phone.upload(&mut flow)).sum::<usize>());
+    // Inspection may keep a tail of what began like a value.
+    assert!(bytes >= ROUNDS * 4 * MSS, "only {bytes} bytes went");
+    allocations
+}
+
+/// An app's TCP and a shell, in one thread, whose own work allocates nothing.
+struct Phone {
+    engine: Engine,
+    now: Now,
+    noise: Vec<u8>,
+}
+
+/// What the app's TCP knows.
+struct Flow {
+    pair: Pair,
+    socket: SocketId,
+    seq: u32,
+    ack: u32,
+    /// How far the engine's window reaches.
+    edge: u32,
+    scale: u8,
+}
+
+impl Flow {
+    /// Takes a segment of the engine's; gives the bytes that it brought.
+    fn take(&mut self, segment: &Segment, len: usize) -> usize {
+        self.edge = segment
+            .ack
+            .wrapping_add(u32::from(segment.window) << self.scale);
+        self.ack = self
+            .ack
+            .max(segment.seq.wrapping_add(u32::try_from(len).unwrap()));
+        len
+    }
+}
+
+impl Phone {
+    fn new(identity: &str) -> Self {
+        let config = Config {
+            seed: 1,
+            mtu: 1500,
+            queue: 5_000,
+            dns: Vec::new(),
+            resolvers: Vec::new(),
+            can_ask: false,
+        };
+        let identity = Identity::parse("identity.toml", identity).expect("a good identity");
+        let rules = Rules {
+            detector: Arc::new(Detector::new(&identity, &[7; 32])),
+            policy: Arc::new(
+                Policy::new(policy::Config::default_policy(), Vec::new()).expect("a good policy"),
+            ),
+        };
+        let now = Now {
+            mono: Duration::from_secs(1),
+            wall: 1_700_000_000,
+        };
+        let mut engine = Engine::new(config);
+        engine.set_rules(rules, now);
+        // Bytes of a generator (Knuth's MMIX constants): cleartext that is in no protocol and in no encoding.
+        let mut state = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        });
+        let noise = noise.take(MSS).collect();
+        Self { engine, now, noise }
+    }
+
+    /// A connection from port 1,000 + `number`, up to the app's ACK.
+    fn connect(&mut self, number: u16) -> Flow {
+        let pair = Pair {
+            src: address(number),
+            dst: REMOTE.parse().unwrap(),
+        };
+        self.packet(
+            TcpOut {
+                mss: Some(1460),
+                window_scale: Some(10),
+                ..segment(pair, 1, 0, Flags::SYN)
+            },
+            0,
+        );
+        let socket = loop {
+            match self.engine.poll_command().expect("a connection is wanted") {
+                Command::Connect { socket, .. } => break socket,
+                _ => continue,
+            }
+        };
+        self.engine
+            .handle_socket(socket, SocketEvent::Connected, self.now);
+        let answer = self.next_segment().expect("the SYN is answered").0;
+        assert!(answer.flags.contains(Flags::SYN | Flags::ACK));
+        let scale = answer.window_scale.expect("window scaling is negotiated");
+        let edge = answer.ack.wrapping_add(u32::from(answer.window));
+        let flow = Flow {
+            pair,
+            socket,
+            seq: 2,
+            ack: answer.seq.wrapping_add(1),
+            edge,
+            scale,
+        };
+        self.packet(segment(pair, flow.seq, flow.ack, Flags::ACK), 0);
+        flow
+    }
+
+    /// A batch of full segments, as many as the window allows, sent on by the socket at once; gives the bytes that were.
+    fn upload(&mut self, flow: &mut Flow) -> usize {
+        self.tick();
+        let room = usize::try_from(flow.edge.wrapping_sub(flow.seq)).unwrap();
+        let count = (room / MSS).min(BATCH);
+        for slot in 0..count {
+            self.fill(
+                slot,
+                &segment(flow.pair, flow.seq, flow.ack, Flags::ACK),
+                MSS,
+            );
+            flow.seq = flow.seq.wrapping_add(u32::try_from(MSS).unwrap());
+        }
+        self.engine.handle_packets(count, self.now);
+        let sent = self.send();
+        while let Some((segment, len)) = self.next_segment() {
+            flow.take(&segment, len);
+        }
+        sent
+    }
+
+    /// A batch of received bytes, ACKed by the app; gives the bytes that reached it.
+    fn download(&mut self, flow: &mut Flow) -> usize {
+        self.tick();
+        let mut left = BATCH * MSS;
+        let mut came = 0;
+        while left > 0 {
+            while self.engine.poll_recv().is_some() {}
+            if let Some(room) = self.engine.recv_room(flow.socket) {
+                let len = room.len().min(left);
+                room[..len].fill(b'd');
+                left -= len;
+                self.engine.received(flow.socket, Ok(len), self.now);
+            }
+            let before = came;
+            while let Some((segment, len)) = self.next_segment() {
+                assert_eq!(segment.pair.dst, flow.pair.src);
+                came += flow.take(&segment, len);
+            }
+            self.packet(segment(flow.pair, flow.seq, flow.ack, Flags::ACK), 0);
+            self.send();
+            assert!(came > before, "the download stands still at {came} bytes");
+        }
+        came
+    }
+
+    fn first_datagram(&mut self, pair: Pair) -> SocketId {
+        self.fill_datagram(0, pair);
+        self.engine.handle_packets(1, self.now);
+        while self.engine.poll_datagram().is_some() {}
+        let mut opened = None;
+        while let Some(command) = self.engine.poll_command() {
+            if let Command::OpenUdp { socket, .. } = command {
+                opened = Some(socket);
+            }
+        }
+        opened.expect("a socket is wanted")
+    }
+
+    /// A batch of datagrams out, each answered; gives the number that went out.
+    fn datagrams(&mut self, pair: Pair, socket: SocketId) -> usize {
+        self.tick();
+        for slot in 0..BATCH {
+            self.fill_datagram(slot, pair);
+        }
+        self.engine.handle_packets(BATCH, self.now);
+        let mut sent = 0;
+        while self.engine.poll_datagram().is_some() {
+            sent += 1;
+        }
+        for _ in 0..sent {
+            self.engine.datagram_room()[..100].fill(b'd');
+            self.engine.handle_datagram(socket, pair.dst, 100, self.now);
+            while self.engine.poll_packet().is_some() {}
+        }
+        sent
+    }
+
+    fn tick(&mut self) {
+        self.now.mono += Duration::from_millis(1);
+        if self
+            .engine
+            .poll_timeout()
+            .is_some_and(|at| at <= self.now.mono)
+        {
+            self.engine.handle_timeout(self.now);
+        }
+    }
+
+    fn packet(&mut self, tcp: TcpOut, len: usize) {
+        self.fill(0, &tcp, len);
+        self.engine.handle_packets(1, self.now);
+    }
+
+    fn fill(&mut self, slot: usize, tcp: &TcpOut, len: usize) {
+        let mut header = [0; MAX_HEADER];
+        let payload = &self.noise[..len];
+        let header_len = wire::emit_tcp(&mut header, tcp, payload);
+        let slot = &mut self.engine.rx_slots()[slot];
+        slot.bytes[..header_len].copy_from_slice(&header[..header_len]);
+        slot.bytes[header_len..header_len + len].copy_from_slice(payload);
+        (slot.len, slot.checksum, slot.gso) = (header_len + len, Checksum::Verify, 0);
+    }
+
+    fn fill_datagram(&mut self, slot: usize, pair: Pair) {
+        let mut header = [0; MAX_HEADER];
+        let payload = &self.noise[..100];
+        let header_len = wire::emit_udp(&mut header, pair, payload);
+        let slot = &mut self.engine.rx_slots()[slot];
+        slot.bytes[..header_len].copy_from_slice(&header[..header_len]);
+        slot.bytes[header_len..header_len + 100].copy_from_slice(payload);
+        (slot.len, slot.checksum, slot.gso) = (header_len + 100, Checksum::Verify, 0);
+    }
+
+    /// The sockets take all that they are given.
+    fn send(&mut self) -> usize {
+        let mut sent = 0;
+        while let Some(socket) = self.engine.poll_send() {
+            let mut parts = [IoSlice::new(&[]); 128];
+            let count = self.engine.send_parts(socket, &mut parts);
+            let bytes = parts[..count].iter().map(|part| part.len()).sum();
+            self.engine.sent(socket, Ok(bytes), self.now);
+            sent += bytes;
+        }
+        while self.engine.poll_command().is_some() {}
+        sent
+    }
+
+    /// The next TCP segment for the app, and its payload's length.
+    fn next_segment(&mut self) -> Option<(Segment, usize)> {
+        let transmit = self.engine.poll_packet()?;
+        let (header, len) = (transmit.header, transmit.payload.len());
+        let mut packet = [0; 65_536];
+        packet[..header.len()].copy_from_slice(header);
+        packet[header.len()..header.len() + len].copy_from_slice(transmit.payload);
+        match wire::parse(&packet[..header.len() + len], Checksum::Verify) {
+            Ok(Packet::Tcp(segment)) => Some((
+                segment,
+                usize::try_from(segment.payload.end - segment.payload.start).unwrap(),
+            )),
+            other => panic!("a TCP segment is expected, not {other:?}"),
+        }
+    }
+}
+
+fn segment(pair: Pair, seq: u32, ack: u32, flags: Flags) -> TcpOut {
+    TcpOut {
+        pair,
+        seq,
+        ack,
+        flags,
+        window: 4_096,
+        mss: None,
+        window_scale: None,
+    }
+}
+
+fn address(number: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 2], 1_000 + number))
+}
+
+fn identity() -> String {
+    "imei = \"490154203237518\"\nwifi_mac = \"02:00:5e:10:3f:a7\"\nemail = \"kari.nordmann@mail.example\"\n".to_owned()
+}
+
+/// Runs `body` and counts the calls of the allocator that ask for memory, on this thread.
+fn counted<T>(body: impl FnOnce() -> T) -> (u64, T) {
+    let before = ASKED.get();
+    let value = body();
+    (ASKED.get() - before, value)
+}
+
+thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting by thread.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged; the counter is a plain cell without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const REMOTE: &str = "203.0.113.9:80";
+const MSS: usize = 1460;
+const BATCH: usize = 16;
+const WARM_UP: usize = 64;
+const ROUNDS: usize = 256;

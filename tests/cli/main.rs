@@ -1,0 +1,7 @@
+//! The command line as a person or a script meets it.
+
+mod capture;
+mod harness;
+mod input;
+mod live;
+mod output;

@@ -1,0 +1,25 @@
+//! Live tests: real kernel TCP clients through a real tun device to servers of our own.
+//!
+//! Every test runs itself again in network, mount and process namespaces of its own (`ns::alone`), so
+//! that nothing touches the machine's network and nothing outlives the test. Where that cannot be done
+//! the test says `SKIPPED name: reason`, which `./test` counts.
+
+mod faultlink;
+mod noise;
+mod ns;
+mod peers;
+mod registration;
+mod resolver;
+mod server;
+mod world;
+
+mod dns;
+mod faults;
+mod harness;
+mod http;
+mod icmp;
+mod leaks;
+mod program;
+mod tcp;
+mod tls;
+mod udp;
