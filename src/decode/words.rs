@@ -6,6 +6,8 @@ use std::ops::Range;
 pub(super) struct Words<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// How many more bytes outside words are looked at one by one.
+    patience: usize,
 }
 
 /// Whether `byte` can be part of an encoded value: printable, not a blank and not a quote, or a line break.
@@ -63,6 +65,7 @@ impl<'a> Words<'a> {
         Self {
             bytes,
             at: gap.map_or(0, |gap| gap.saturating_add(1)),
+            patience: 0,
         }
     }
 }
@@ -71,12 +74,11 @@ impl Iterator for Words<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
-        let mut patience = PATIENCE;
         loop {
             let inside = match self.bytes.get(self.at) {
-                Some(byte) if is_word(*byte) => self.at,
-                _ if patience > 0 => {
-                    patience = patience.saturating_sub(1);
+                Some(byte) if self.patience > 0 && is_word(*byte) => self.at,
+                _ if self.patience > 0 => {
+                    self.patience = self.patience.saturating_sub(1);
                     self.at = self.at.saturating_add(1).min(self.bytes.len());
                     if self.at == self.bytes.len() {
                         return None;
@@ -93,6 +95,7 @@ impl Iterator for Words<'_> {
             let end = end_of_run(self.bytes, inside);
             self.at = end;
             if end.saturating_sub(start) >= SHORTEST {
+                self.patience = PATIENCE;
                 return Some(start..end);
             }
         }
@@ -213,7 +216,7 @@ fn mask(block: &[u8; BLOCK + 1]) -> u64 {
 const BLOCK: usize = 64;
 /// Bytes of a run that are looked at one by one: most are short.
 const NEAR: usize = 24;
-/// Bytes outside words that are looked at one by one before blocks are: words stand close together in text.
+/// Bytes outside words that are looked at one by one after a word: words stand close together in text.
 const PATIENCE: usize = 8;
 
 const fn digits(alphabet: &[u8]) -> [u8; 256] {
