@@ -298,7 +298,7 @@ impl Engine {
             by_pair: HashMap::with_hasher(Seeded(seed)),
             time_waits: TimeWaits::new(seed),
             datagrams: Datagrams::new(seed),
-            dns: Dns::new(seed),
+            dns: Dns::new(),
             questions: Questions::default(),
             sockets: Slab::new(),
             timers: Timers::new(),
