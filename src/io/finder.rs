@@ -158,7 +158,7 @@ mod tests {
                 src: "198.18.0.2:1025".parse().unwrap(),
                 dst: "203.0.113.9:80".parse().unwrap(),
             };
-            self.finder.ask(OwnerId(flow), Proto::Tcp, pair)
+            self.finder.ask(OwnerId::of_flow(flow), Proto::Tcp, pair)
         }
 
         fn answer(&self) -> Option<(OwnerId, Vec<Arc<str>>)> {
@@ -175,7 +175,7 @@ mod tests {
         assert!(scene.ask(1) && scene.ask(2));
         scene.tell.send(vec!["fetch".into()]).unwrap();
         let (flow, owner) = scene.answer().unwrap();
-        assert_eq!((flow, &*owner[0]), (OwnerId(1), "fetch"));
+        assert_eq!((flow, &*owner[0]), (OwnerId::of_flow(1), "fetch"));
         assert!(scene.finder.found(flow));
         assert!(!scene.finder.found(flow));
         assert!(scene.finder.deadline().is_some(), "the other one waits");
@@ -189,10 +189,10 @@ mod tests {
         assert_eq!(scene.finder.overdue(before), None);
         let until = scene.finder.deadline().unwrap();
         assert!(until - before >= PATIENCE);
-        assert_eq!(scene.finder.overdue(until), Some(OwnerId(1)));
+        assert_eq!(scene.finder.overdue(until), Some(OwnerId::of_flow(1)));
         assert_eq!(scene.finder.overdue(until), None);
         assert_eq!(scene.finder.deadline(), None);
-        assert!(!scene.finder.found(OwnerId(1)));
+        assert!(!scene.finder.found(OwnerId::of_flow(1)));
     }
 
     #[test]
