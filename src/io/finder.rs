@@ -78,9 +78,12 @@ impl Finder {
 
     /// A flow whose owner was not found in time.
     pub(super) fn overdue(&mut self, now: Instant) -> Option<OwnerId> {
-        self.open
-            .pop_front_if(|(until, _)| *until <= now)
-            .map(|(_, flow)| flow)
+        let (until, flow) = *self.open.front()?;
+        if until > now {
+            return None;
+        }
+        self.open.pop_front();
+        Some(flow)
     }
 }
 

@@ -156,7 +156,7 @@ fn who_is_gone_at_once_is_known_or_unknown_and_never_somebody_else() {
         for flow in flows {
             match flow["app"].as_str() {
                 // Its socket, at least, was still there.
-                Some(name) if name == "bash" => assert_eq!(flow["verdict"], "block"),
+                Some("bash") => assert_eq!(flow["verdict"], "block"),
                 Some(name) => assert_eq!((name, &flow["verdict"]), ("uid:0", &"allow".into())),
                 None => assert_eq!(flow["verdict"], "allow"),
             }
