@@ -97,6 +97,13 @@ impl SocketId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerId(Waiter);
 
+#[cfg(test)]
+impl OwnerId {
+    pub(crate) fn of_flow(number: u64) -> Self {
+        Self(Waiter::Tcp(Key::from_bits(number)))
+    }
+}
+
 /// A flow that waits for an owner or an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Waiter {
