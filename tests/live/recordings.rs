@@ -5,12 +5,17 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream, UdpSocket},
     process::{Command, Stdio},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
 use serde_json::Value;
-use untold::event::{Action, Event, Scope};
+use untold::{
+    event::{Action, Event, Proto, Scope},
+    io::FindOwner,
+    wire::Pair,
+};
 
 use crate::{
     faultlink::Faults,
@@ -336,6 +341,50 @@ fn questions_that_nobody_answers_replay() {
         assert_eq!(live.verdicts("answer"), ["block"]);
         assert_same(&live, policy);
     });
+}
+
+#[test]
+fn owners_replay() {
+    alone(|| {
+        let policy = "[[rule]]\napp = \"bank\"\nsends = [\"imei\"]\naction = \"allow\"\n\
+                      [[rule]]\napp = \"uid:7\"\nproto = \"udp\"\naction = \"block\"\n";
+        let setup = Setup {
+            owners: Some(Box::new(ByPort)),
+            ..with_policy(policy)
+        };
+        let live = recorded(setup, |world| {
+            let web = Server::start(&world.server, WEB, server::http);
+            let other = Server::start(&world.server, "203.0.113.9:81", server::http);
+            for server in [&web, &other] {
+                exchange(world, server, &post("a.example", registration::IMEI));
+            }
+            let echo = Echo::start(&world.server, "203.0.113.9:7");
+            let socket = world.app.run(|| UdpSocket::bind("10.0.0.2:0"));
+            let socket = socket.expect("a port is free");
+            socket.connect(echo.address).expect("a route leads there");
+            socket.send(b"x").expect("the tun takes it");
+            assert!(socket.recv(&mut [0; 10]).is_err(), "refused");
+        });
+        assert_eq!(live.verdicts("finding"), ["allow", "block"]);
+        let apps: Vec<_> = live.all("flow").iter().map(|flow| &flow["app"]).collect();
+        assert_eq!(apps, ["bank", "mail", "echo"]);
+        assert_same(&live, policy);
+    });
+}
+
+/// Takes its time, and knows an app by where it talks to.
+struct ByPort;
+
+impl FindOwner for ByPort {
+    fn find(&mut self, _: Proto, pair: Pair) -> Vec<Arc<str>> {
+        thread::sleep(Duration::from_millis(30));
+        let name = match pair.dst.port() {
+            80 => "bank",
+            81 => "mail",
+            _ => "echo",
+        };
+        vec![name.into(), "uid:7".into()]
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use untold::{
     engine::{self, Answer, recording::Basis},
     event::{Action, Event, FindingEvent, Scope},
     inspect::Rules,
-    io::{Handle, Options, Protect, pcap::Writer, record::Recording},
+    io::{FindOwner, Handle, Options, Protect, pcap::Writer, record::Recording},
     policy::{self, Policy},
 };
 
@@ -48,6 +48,8 @@ pub struct Setup {
     pub record: Option<&'static str>,
     /// Somebody answers questions: [`World::answer`].
     pub can_ask: bool,
+    /// How owners are found.
+    pub owners: Option<Box<dyn FindOwner>>,
     /// No engine: the app's tun leads to the servers through the kernel's own forwarding. With [`DIRECT`]
     /// set that is so for every test, to tell a fault of a test from one of the engine.
     pub direct: bool,
@@ -64,6 +66,7 @@ impl Default for Setup {
             identity: crate::registration::identity(),
             record: None,
             can_ask: false,
+            owners: None,
             direct: std::env::var_os(DIRECT).is_some(),
         }
     }
@@ -183,7 +186,7 @@ impl World {
         let options = Options {
             config,
             rules: rules(&setup),
-            owners: None,
+            owners: setup.owners,
             record: setup.record.map(recording),
             protect: Box::new(Nothing),
             events: Box::new(move |event| events.lock().unwrap().push(event)),
