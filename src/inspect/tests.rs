@@ -797,7 +797,7 @@ fn inspects_a_request_in_every_place() {
         headers: &[("X-Mac", MAC), ("Cookie", "a=b")],
         body: &[
             format!("gaid={}", &GAID[..20]).as_bytes(),
-            GAID[20..].as_bytes(),
+            &GAID.as_bytes()[20..],
         ],
     });
     let found: Vec<_> = inspection
@@ -865,4 +865,22 @@ fn says_when_the_budget_is_spent() {
     let mut flow = Flow::new(Proto::Tcp, 9999, &allow);
     flow.send(bomb.as_bytes());
     assert_eq!(flow.notices, [Notice::Opaque(Opaque::Budget)]);
+}
+
+#[test]
+fn holds_an_unfinished_value_behind_an_unfinished_escape() {
+    let block = rules("block");
+    for (write, width) in [(r"\u00", 6), ("%", 3)] {
+        let value: String = EMAIL
+            .bytes()
+            .map(|byte| format!("{write}{byte:02x}"))
+            .collect();
+        let half = EMAIL.len() / 2 * width;
+        for cut in half + width..value.len() {
+            let mut flow = Flow::new(Proto::Tcp, 9999, &block);
+            flow.send(&value.as_bytes()[..half]);
+            flow.send(&value.as_bytes()[half..cut]);
+            assert_eq!(flow.gone, half, "cut at {cut} of {value}");
+        }
+    }
 }
