@@ -232,8 +232,19 @@ impl Walk<'_> {
         runs.segments.clear();
     }
 
+    /// Opens escapes; one that the end of an open text cuts is left for later.
     fn open(&mut self, outer: &Text<'_>, range: Range<usize>, layer: Layer, depth: usize) -> usize {
-        let encoded = outer.bytes.get(range.clone()).unwrap_or_default();
+        let mut encoded = outer.bytes.get(range.clone()).unwrap_or_default();
+        if goes_on(outer, range.end) {
+            let partial = match layer {
+                Layer::Json => json::partial_escape(encoded),
+                Layer::Percent { .. } => percent::partial_escape(encoded),
+                Layer::Base64 { .. } | Layer::Hex { .. } => 0,
+            };
+            encoded = encoded
+                .get(..encoded.len().saturating_sub(partial))
+                .unwrap_or_default();
+        }
         self.decoded(outer, range, layer, depth, &mut |out| {
             layer.decode(encoded, out)
         })

@@ -308,7 +308,7 @@ impl Stream {
     fn raw_after(&mut self, start: u64, at: u64, before: &[u8], cx: &Context<'_>) -> Phase {
         let mut text = Scanner::new(Place::Stream, &[], start);
         let wire = at.saturating_sub(before.len() as u64);
-        text.absorb(before, wire, cx.rules.detector.context());
+        text.inherit(before, wire, cx.rules.detector.context());
         self.opaque = None;
         Phase::Raw { text, watched: 0 }
     }
