@@ -32,8 +32,8 @@ pub const TARGETS: &[Target] = &[
     ("parse", parse),
     ("fragments", fragments),
     ("capture", capture),
-    ("decode", inspection::decode),
-    ("stream", inspection::stream),
+    ("decode", decode),
+    ("stream", stream),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.
