@@ -414,6 +414,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let here = match bytes {
@@ -513,6 +514,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let step = ask(stream, out.held(), &mut cx);
