@@ -10,6 +10,7 @@
 mod config;
 mod document;
 mod domain;
+mod elsewhere;
 mod explain;
 mod field;
 mod judge;
