@@ -108,7 +108,7 @@ fn others(facts: &Facts, rule: &RuleEntry) -> Vec<(String, Facts)> {
 }
 
 /// Stands for every address that `lan` covers.
-const LAN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1));
+pub(super) const LAN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1));
 
 #[cfg(test)]
 mod tests {

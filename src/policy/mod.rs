@@ -7,6 +7,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod check;
 mod config;
 mod document;
 mod domain;
@@ -23,8 +24,10 @@ mod nets;
 mod rules;
 mod to;
 
+pub use check::{Outline, Surroundings, Warning};
 pub use config::{Config, ListSource, Place};
 pub use explain::{Explanation, Reason};
+pub use domain::wire_name;
 pub use judge::{Facts, Policy};
 pub use listfile::{ListReport, RejectedLine};
 
