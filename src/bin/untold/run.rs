@@ -23,8 +23,9 @@ use untold::{
     event::{ErrorEvent, Event},
     inspect::Rules,
     io::{
-        Handle, Options, Protect, descriptors,
+        FindOwner, Handle, Options, Protect, descriptors,
         netns::{self, Confined, Layout, NetnsError},
+        owner::SockDiag,
         signal::{Foreground, Stop},
         tun::{self, Tun},
     },
@@ -66,7 +67,7 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         (None, None) => Box::new(Unprotected),
     };
     let options = Options {
-        owners: None,
+        owners: finder(SockDiag::open(device)),
         config,
         rules,
         protect,
@@ -105,6 +106,7 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
     let Confined {
         mut child,
         tun,
+        owners,
         lacks,
     } = netns::spawn(&mut command, &layout)
         .map_err(|error| refused(program.to_string_lossy().as_ref(), error))?;
@@ -119,7 +121,7 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         }
     });
     let options = Options {
-        owners: None,
+        owners: owners.map(boxed),
         config,
         rules,
         protect: Box::new(Unprotected),
@@ -137,6 +139,20 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
     let tally = printer.finish()?;
     ended.map_err(Failure::machine)?;
     Ok(tally.status(code(status)))
+}
+
+/// Owners of the flows of a device that is there already, where the kernel can tell.
+fn finder(opened: io::Result<SockDiag>) -> Option<Box<dyn FindOwner>> {
+    if let Err(error) = &opened {
+        say(format_args!(
+            "rules with `app` match nothing: the kernel does not tell whose a socket is ({error})"
+        ));
+    }
+    opened.ok().map(boxed)
+}
+
+fn boxed(owners: SockDiag) -> Box<dyn FindOwner> {
+    Box::new(owners)
 }
 
 /// Starts an engine with as many descriptors as the process may have; fewer flows fit where that is refused.
