@@ -54,7 +54,7 @@ fn placeholder(value: &Value) -> Option<String> {
                 .to_ascii_lowercase();
             let reserved = |end: &str| domain == end || domain.ends_with(&format!(".{end}"));
             let example = RESERVED.iter().find(|end| reserved(end));
-            return example.map(|end| format!("is under {end}, which is reserved for examples"));
+            return example.map(|end| format!("is under .{end}, which is reserved for examples"));
         }
         Form::Location {
             latitude,
@@ -184,8 +184,8 @@ mod tests {
             ("serial = \"unknown\"", "may not read"),
             ("serial = \"0123456789\"", "counts up"),
             ("phone = \"+1234567890\"", "counts up"),
-            ("email = \"me@example.com\"", "under example.com"),
-            ("email = \"me@mail.Example\"", "under example,"),
+            ("email = \"me@example.com\"", "under .example.com"),
+            ("email = \"me@mail.Example\"", "under .example,"),
             ("location = { latitude = 0, longitude = 0.0 }", "0, 0"),
             ("[custom]\nbadge = \"xxxxxxxx\"", "over and over"),
         ] {

@@ -93,10 +93,13 @@ impl Policy {
             (&other.app, &other.to, other.proto) == (&rule.app, &rule.to, rule.proto)
                 && other.ports == rule.ports
         };
-        let winners = match &rule.sends {
+        let (winners, about) = match &rule.sends {
             None | Some(Sends::All) => {
                 let same = |other: &&RuleEntry| same(other) && other.sends == rule.sends;
-                vec![before.iter().position(|other| same(&other))?]
+                (
+                    vec![before.iter().position(|other| same(&other))?],
+                    String::new(),
+                )
             }
             Some(Sends::Kinds(kinds)) => {
                 let winner = |kind: &Kind| {
@@ -106,9 +109,19 @@ impl Policy {
                     };
                     before.iter().position(|other| same(&other) && takes(other))
                 };
-                kinds.iter().map(winner).collect::<Option<Vec<_>>>()?
+                let taken: Vec<_> = kinds
+                    .iter()
+                    .filter_map(|kind| Some((kind.to_string(), winner(kind)?)))
+                    .collect();
+                let (names, winners): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+                let about = match names.len() == kinds.len() {
+                    true => String::new(),
+                    false => format!(" about {}", names.join(", ")),
+                };
+                (winners, about)
             }
         };
+        let first = &self.rules.all()[*winners.first()?];
         let mut names: Vec<String> = winners
             .iter()
             .map(|&winner| {
@@ -117,12 +130,14 @@ impl Policy {
             })
             .collect();
         names.dedup();
-        let first = &self.rules.all()[*winners.first()?];
         let why = match first.action == rule.action {
             true => "says the same",
             false => "is about the same and stricter",
         };
-        Some(format!("never decides: {} {why}", names.join(" and ")))
+        Some(format!(
+            "never decides{about}: {} {why}",
+            names.join(" and ")
+        ))
     }
 
     /// A rule on identifiers of connections that are blocked before one can be sent.

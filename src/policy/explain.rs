@@ -68,8 +68,8 @@ impl Policy {
             .unwrap_or(connection);
         let identifiers = sends
             .iter()
-            .zip(leaks)
-            .map(|(kind, cause)| (kind.clone(), self.reason(cause)));
+            .zip(&leaks)
+            .map(|(kind, cause)| (kind.clone(), self.reason(*cause)));
         let identifiers = identifiers.collect();
         let sends = if about_connection { &[] } else { sends };
         let mut causes = BTreeSet::new();
@@ -80,15 +80,31 @@ impl Policy {
                 .for_each(|kind| causes.extend(self.matching(facts, Some(kind), DefaultKey::Leak))),
         }
         causes.remove(&cause);
-        let runners_up = causes.into_iter().map(|other| Reason {
-            lost: self.lost(other, cause),
-            ..self.reason(other)
+        let runners_up = causes.into_iter().map(|other| {
+            let about: Vec<String> = sends
+                .iter()
+                .zip(&leaks)
+                .filter(|(_, decides)| **decides == other)
+                .map(|(kind, _)| kind.to_string())
+                .collect();
+            let lost = match about.is_empty() {
+                true => self.lost(other, cause),
+                false => format!(
+                    "decides about {} alone, and the strictest counts",
+                    about.join(", ")
+                ),
+            };
+            Reason {
+                lost,
+                ..self.reason(other)
+            }
         });
+        let runners_up = runners_up.collect();
         Explanation {
             verdict,
             deciding: self.reason(cause),
             identifiers,
-            runners_up: runners_up.collect(),
+            runners_up,
             remedy: self.remedy(facts, sends, cause).unwrap_or_default(),
             changes: self.changes(facts, sends, cause),
         }
@@ -162,7 +178,7 @@ impl Policy {
                 "rules come before lists".into()
             }
             (Cause::Default(_), Cause::Rule(_) | Cause::List(_)) => {
-                "counts where nothing else matches".into()
+                "counts only where nothing else matches".into()
             }
             (Cause::Default(_), Cause::Default(_)) => "is about something else".into(),
             (Cause::Rule(_), Cause::List(_) | Cause::Default(_)) => {
@@ -405,7 +421,7 @@ mod tests {
             "allow: rule.3 (p.toml:14), to = \"*.shop.example\", action = \"allow\"\n\
              also matching:\n\
              \x20 block: rule.2 (p.toml:9), to = \"192.0.2.0/24\", port = \"1-1000\", action = \"block\" (less specific in its destination)\n\
-             \x20 allow: default.connection (built in), [default] connection = \"allow\" (counts where nothing else matches)\n\
+             \x20 allow: default.connection (built in), [default] connection = \"allow\" (counts only where nothing else matches)\n\
              what would change it:\n\
              \x20 rule.3 itself (p.toml:14)\n\
              \x20 [[rule]] to = \"=www.shop.example\", action = \"block\"\n"
@@ -418,7 +434,7 @@ mod tests {
             ),
             "block: list.ads (p.toml:18), the list \"ads\"\n\
              also matching:\n\
-             \x20 allow: default.connection (built in), [default] connection = \"allow\" (counts where nothing else matches)\n\
+             \x20 allow: default.connection (built in), [default] connection = \"allow\" (counts only where nothing else matches)\n\
              what would change it:\n\
              \x20 list.ads itself (p.toml:18)\n\
              \x20 [[rule]] to = \"=x.ads.example\", action = \"allow\"\n"
@@ -433,7 +449,7 @@ mod tests {
             "block: default.leak (p.toml:2), [default] leak = \"block\"\n\
              also matching:\n\
              \x20 allow: rule.1 (p.toml:4), to = \"bank.example\", sends = [\"phone\"], action = \"allow\" \
-             (does not hold for every name and identifier, and the strictest counts)\n\
+             (decides about phone alone, and the strictest counts)\n\
              what would change it:\n\
              \x20 default.leak itself (p.toml:2)\n\
              \x20 [[rule]] to = \"=bank.example\", sends = [\"imei\"], action = \"allow\"\n"

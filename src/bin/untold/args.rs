@@ -190,8 +190,8 @@ pub struct Completions {
 
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Command; the whole program where absent
-    pub command: Option<String>,
+    /// Command, such as run or policy check; the whole program where absent
+    pub command: Vec<String>,
 }
 
 /// What judging stands on.

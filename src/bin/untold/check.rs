@@ -51,7 +51,10 @@ pub fn policy(args: &args::Check) -> Result<u8, Failure> {
             first_rejected: report
                 .first_rejected
                 .iter()
-                .map(|line| (line.line, line.reason.clone()))
+                .map(|line| Rejected {
+                    line: line.line,
+                    reason: line.reason.clone(),
+                })
                 .collect(),
         })
         .collect();
@@ -71,7 +74,7 @@ pub fn policy(args: &args::Check) -> Result<u8, Failure> {
     let connections = ["on connections".into(), counted(outline.connections)];
     let identifiers = ["on identifiers".into(), counted(outline.identifiers)];
     page.table([Look::Plain; 2], &[connections, identifiers]);
-    page.heading("where no rule and no list is");
+    page.heading("otherwise");
     let defaults = outline.defaults.map(|(key, action)| {
         let more = match action {
             Action::Ask => {
@@ -95,7 +98,7 @@ pub fn policy(args: &args::Check) -> Result<u8, Failure> {
             line += &format!(", {} that cannot be used", many(list.rejected, "line"));
         }
         page.words(STEP, Look::Plain, &line);
-        for (line, reason) in &list.first_rejected {
+        for Rejected { line, reason } in &list.first_rejected {
             page.words(2 * STEP, Look::Dim, &format!("line {line}: {reason}"));
         }
         let more = list.rejected - list.first_rejected.len();
@@ -319,7 +322,13 @@ struct List {
     list: String,
     names: usize,
     rejected: usize,
-    first_rejected: Vec<(usize, String)>,
+    first_rejected: Vec<Rejected>,
+}
+
+#[derive(Serialize)]
+struct Rejected {
+    line: usize,
+    reason: String,
 }
 
 #[derive(Serialize)]

@@ -173,7 +173,7 @@ fn headline(policy: &Policy, facts: &Facts, sends: &[Kind], told: &Explanation) 
     }
     if !sends.is_empty() {
         let kinds: Vec<String> = sends.iter().map(ToString::to_string).collect();
-        cells.put(Look::Plain, &format!("with {}", kinds.join(", ")));
+        cells.put(Look::Plain, &format!("sending {}", kinds.join(", ")));
     }
     cells
 }

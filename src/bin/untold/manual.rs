@@ -20,22 +20,17 @@ pub fn completions(args: &args::Completions) -> Result<u8, Failure> {
 
 /// `untold man`.
 pub fn man(args: &args::Man) -> Result<u8, Failure> {
-    let mut whole = definition();
-    whole.build();
-    let page = match &args.command {
-        None => whole,
-        Some(name) => match whole
-            .find_subcommand(name)
-            .filter(|found| !found.is_hide_set())
-        {
-            Some(found) => found.clone(),
-            None => {
-                return Err(Failure::Input(format!(
-                    "no manual page of {name:?}: there is no such command"
-                )));
-            }
-        },
-    };
+    let mut page = definition();
+    page.build();
+    for name in &args.command {
+        let Some(found) = page.find_subcommand(name) else {
+            let command = args.command.join(" ");
+            return Err(Failure::Input(format!(
+                "no manual page: there is no command {command:?}"
+            )));
+        };
+        page = found.clone();
+    }
     let mut text = Vec::new();
     let rendered = Man::new(page).render(&mut text);
     rendered.map_err(|error| Failure::machine(reason(&error)))?;
@@ -44,7 +39,18 @@ pub fn man(args: &args::Man) -> Result<u8, Failure> {
 
 /// The command line without what is hidden from people.
 fn definition() -> Command {
-    Cli::command()
+    let whole = Cli::command();
+    let shown = whole
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    let about = whole.get_about().cloned().unwrap_or_default();
+    let exit_status = whole.get_after_help().cloned().unwrap_or_default();
+    Command::new(NAME)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(about)
+        .after_help(exit_status)
+        .disable_help_subcommand(true)
+        .subcommands(shown.cloned())
 }
 
 fn write(text: &[u8]) -> Result<u8, Failure> {

@@ -40,25 +40,43 @@ impl Page {
     /// Painted words from `indent` on; lines after the first a step further in.
     pub fn cells(&mut self, indent: usize, cells: &Cells) {
         let width = self.paint.width.unwrap_or(usize::MAX);
-        let mut at = 0;
+        let (mut indent, mut at) = (indent, 0);
+        let mut run = (Look::Plain, String::new());
         for (look, word) in &cells.0 {
             let wide = word.chars().count();
+            let fits = at == 0 || at + 1 + wide <= width;
+            let gap = if at > 0 && fits { " " } else { "" };
+            if !fits || run.0 != *look {
+                self.run(&mut run);
+                run.0 = *look;
+            }
+            if !fits {
+                self.text.push('\n');
+                at = 0;
+            }
             if at == 0 {
                 self.text.push_str(&" ".repeat(indent));
                 at = indent;
-            } else if at + 1 + wide > width {
-                let indent = indent + STEP;
-                self.text.push_str(&format!("\n{:indent$}", ""));
-                at = indent;
-            } else {
-                self.text.push(' ');
-                at += 1;
+                indent = if fits { indent + STEP } else { indent };
             }
-            self.text
-                .push_str(&self.paint.paint(*look, word).to_string());
-            at += wide;
+            if run.1.is_empty() {
+                self.text.push_str(gap);
+            } else {
+                run.1.push_str(gap);
+            }
+            run.1.push_str(word);
+            at += gap.len() + wide;
         }
+        self.run(&mut run);
         self.text.push('\n');
+    }
+
+    /// Writes out the words of one look.
+    fn run(&mut self, (look, words): &mut (Look, String)) {
+        if !words.is_empty() {
+            let painted = self.paint.paint(*look, std::mem::take(words));
+            self.text.push_str(&painted.to_string());
+        }
     }
 
     /// Rows of columns, each as wide as its widest field but for the last, which goes on in lines of its own.

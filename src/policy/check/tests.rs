@@ -34,13 +34,16 @@ fn a_rule_that_never_decides_is_told_with_what_decides_instead() {
         [[rule]]\nto = \"b.example\"\nsends = [\"imei\"]\naction = \"block\"\n\
         [[rule]]\nto = \"b.example\"\nsends = [\"phone\"]\naction = \"ask\"\n\
         [[rule]]\nto = \"c.example\"\naction = \"block\"\n\
-        [[rule]]\nto = \"c.example\"\naction = \"block\"\n";
+        [[rule]]\nto = \"c.example\"\naction = \"block\"\n\
+        [[rule]]\nto = \"b.example\"\nsends = [\"phone\", \"email\"]\naction = \"allow\"\n";
     assert_eq!(
         warnings(text, &[]),
         [
             "1: rule.1 never decides: rule.2 (p.toml:4) is about the same and stricter",
+            "7: rule.3 never decides about imei: rule.4 (p.toml:11) is about the same and stricter",
             "15: rule.5 never decides: rule.3 (p.toml:7) says the same",
             "22: rule.7 never decides: rule.6 (p.toml:19) says the same",
+            "25: rule.8 never decides about phone: rule.3 (p.toml:7) is about the same and stricter",
         ]
     );
 }
