@@ -261,10 +261,15 @@ pub fn complaint(error: &clap::Error) -> String {
         .collect();
     let line = words.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
+    let checks = ["policy", "identity"];
+    let check = checks
+        .iter()
+        .find(|file| text.contains(&format!("untold {file}")));
+    let check = check.map(|file| format!("nothing to do: untold {file} check FILE"));
     let line = match error.kind() {
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "no command given: demo, run, replay, inspect, explain …"
-        }
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => check
+            .as_deref()
+            .unwrap_or("no command given: demo, run, replay, inspect, explain …"),
         ErrorKind::MissingRequiredArgument if line.contains("CMD") => {
             "nothing to run: give a command (untold run -- CMD) or a device (untold run --tun NAME)"
         }
@@ -345,7 +350,7 @@ mod tests {
             ("untold explain", "--to"),
             ("untold explain --to a.example --sends imie", "imei, meid"),
             ("untold explain --to a.example --proto gre", "tcp"),
-            ("untold policy", "check"),
+            ("untold policy", "untold policy check FILE"),
             ("untold policy check", "FILE"),
             ("untold completions tcsh", "bash"),
             ("untold inspect --to host:0x50", "port"),
