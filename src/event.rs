@@ -471,3 +471,6 @@ pub struct ErrorEvent {
     /// What happened and what to do about it.
     pub message: String,
 }
+
+#[cfg(test)]
+mod schema;

@@ -39,6 +39,11 @@ impl Config {
         document::parse(file, text)
     }
 
+    /// Returns every fault of a file, in its order, where [`Config::parse`] gives the first alone; empty for a sound one.
+    pub fn faults(file: &str, text: &str) -> Vec<ConfigError> {
+        document::faults(file, text)
+    }
+
     /// Returns the lists whose text the shell has to read, in order; a relative path is relative to the policy file.
     pub fn lists(&self) -> &[ListSource] {
         &self.lists

@@ -21,6 +21,8 @@ use crate::{
     event::{Action, Proto},
 };
 
+pub(super) use faults::faults;
+
 /// Reads and checks a policy.
 pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
     let source = Source {
@@ -248,6 +250,17 @@ fn read<T: DeserializeOwned>(table: Spanned<DeTable<'_>>) -> Result<T, toml::de:
 
 /// Refuses the first key, in the order of the file, that means nothing here.
 fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigError> {
+    let first = key_faults(document)
+        .into_iter()
+        .min_by_key(|(span, _)| span.start);
+    match first {
+        Some((span, reason)) => Err(source.error(span, reason)),
+        None => Ok(()),
+    }
+}
+
+/// Every key that means nothing here.
+fn key_faults(document: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
     let mut faults = Vec::new();
     check_table(
         document,
@@ -295,10 +308,7 @@ fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigE
             )),
         }
     }
-    match faults.into_iter().min_by_key(|(span, _)| span.start) {
-        Some((span, reason)) => Err(source.error(span, reason)),
-        None => Ok(()),
-    }
+    faults
 }
 
 fn check_table(
@@ -355,5 +365,6 @@ const SECTIONS: &[(&str, &[&str], &[&str])] = &[
     ("list", &["name", "source", "format", "action"], &[]),
 ];
 
+mod faults;
 #[cfg(test)]
 mod tests;

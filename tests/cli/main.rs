@@ -5,3 +5,4 @@ mod harness;
 mod input;
 mod live;
 mod output;
+mod tell;

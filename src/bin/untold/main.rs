@@ -2,11 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod demo;
+mod explain;
 mod failure;
 mod inspect;
 mod load;
 mod log;
+mod manual;
+mod page;
 mod paint;
 mod print;
 mod replay;
@@ -31,6 +35,11 @@ fn main() -> ExitCode {
         Command::Run(run) => run::run(&run),
         Command::Replay(replay) => replay::replay(&replay),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
+        Command::Explain(explain) => explain::explain(&explain),
+        Command::Policy(args::Policy::Check(check)) => check::policy(&check),
+        Command::Identity(args::Identity::Check(check)) => check::identity(&check),
+        Command::Completions(completions) => manual::completions(&completions),
+        Command::Man(man) => manual::man(&man),
         Command::Client => demo::client(),
     });
     match ended {
