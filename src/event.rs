@@ -238,7 +238,8 @@ pub enum Action {
 pub struct Verdict {
     /// What is done.
     pub action: Action,
-    /// The rule that decided: `rule.N` (counted from 1), `list.NAME`, or `default.KEY`.
+    /// The rule that decided: `rule.N` (counted from 1), `answer.N` (a rule of the file of answers),
+    /// `list.NAME`, or `default.KEY`.
     pub rule: Arc<str>,
     /// Whether a rule with `sends`, or a person's answer, approved the identifiers concerned.
     pub approved: bool,

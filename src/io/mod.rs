@@ -15,7 +15,11 @@ mod reactor;
 pub mod signal;
 mod socket;
 #[cfg(feature = "cli")]
+pub mod tty;
+#[cfg(feature = "cli")]
 pub mod tun;
+#[cfg(feature = "cli")]
+pub mod watch;
 
 use std::{
     io,

@@ -23,12 +23,21 @@ use crate::{
 
 /// Reads and checks a policy.
 pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    parse_with(file, text, &["default", "limits", "rule", "list"])
+}
+
+/// Reads and checks a file of answers: a policy of rules alone.
+pub(super) fn parse_answers(file: &str, text: &str) -> Result<Config, ConfigError> {
+    parse_with(file, text, &["rule"])
+}
+
+fn parse_with(file: &str, text: &str, sections: &[&str]) -> Result<Config, ConfigError> {
     let source = Source {
         file: file.into(),
         text,
     };
     let table = DeTable::parse(text).map_err(|error| source.toml_error(&error))?;
-    check_keys(&source, table.get_ref())?;
+    check_keys(&source, table.get_ref(), sections)?;
     let document: Document = read(table).map_err(|error| source.toml_error(&error))?;
     let rules = (1..)
         .zip(document.rule)
@@ -154,6 +163,7 @@ impl Source<'_> {
         Ok(RuleEntry {
             number,
             line,
+            answers: None,
             app: rule.app.map(|app| self.app(app)).transpose()?,
             to: rule.to.map(|Read(to)| to),
             ports: rule.port.map(|Read(ports)| ports),
@@ -247,15 +257,17 @@ fn read<T: DeserializeOwned>(table: Spanned<DeTable<'_>>) -> Result<T, toml::de:
 }
 
 /// Refuses the first key, in the order of the file, that means nothing here.
-fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigError> {
+fn check_keys(
+    source: &Source<'_>,
+    document: &DeTable<'_>,
+    sections: &[&str],
+) -> Result<(), ConfigError> {
     let mut faults = Vec::new();
-    check_table(
-        document,
-        "the policy",
-        &["default", "limits", "rule", "list"],
-        &[],
-        &mut faults,
-    );
+    let what = match sections {
+        ["rule"] => "a file of answers, which holds rules alone",
+        _ => "the policy",
+    };
+    check_table(document, what, sections, &[], &mut faults);
     for (section, known, later) in SECTIONS {
         let Some(value) = document.get(*section) else {
             continue;
