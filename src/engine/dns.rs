@@ -17,7 +17,7 @@ use super::{
     names::normal,
 };
 use crate::{
-    event::{Action, Event, NameEvent, NameSource, Proto, Verdict},
+    event::{Action, Event, NameEvent, Proto, Verdict},
     flow::{Key, still_due},
     policy::BlockedName,
     wire::{self, Datagram, MAX_HEADER, Pair},
@@ -99,7 +99,14 @@ impl Engine {
         };
         let section = section.to_vec();
         let id = u16::from_be_bytes([message[0], message[1]]);
-        let fate = self.judge_datagram(Proto::Udp, pair, pair, slot, datagram.payload);
+        let fate = self.judge_datagram(
+            Proto::Udp,
+            pair,
+            pair,
+            slot,
+            datagram.payload,
+            Some(name.clone()),
+        );
         let (flow, leaks) = match fate {
             Fate::Go(flow) => (flow, false),
             Fate::Blocked(flow) => (flow, true),
@@ -111,7 +118,12 @@ impl Engine {
         };
         let verdict = rules.policy.name(&app, &name, self.now.wall);
         let blocked_as = rules.policy.blocked_name();
+        // A name may be resolved while the connection to it is still to be asked about.
         let verdict = match verdict.action {
+            Action::Ask if self.config.can_ask => Verdict {
+                action: Action::Allow,
+                ..verdict
+            },
             Action::Ask => Verdict {
                 action: rules.policy.ask_fallback(),
                 ..verdict
@@ -120,9 +132,6 @@ impl Engine {
         };
         let blocked = verdict.action == Action::Block;
         if let Some(record) = self.datagram_record(flow) {
-            if !record.facts.names.iter().any(|(known, _)| *known == name) {
-                record.facts.names.push((name.clone(), NameSource::Dns));
-            }
             if blocked && !leaks {
                 record.verdict = verdict.clone();
             }

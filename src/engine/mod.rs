@@ -31,7 +31,7 @@ use std::{
 };
 
 use crate::{
-    event::{DropEvent, Event, FlowNumber, Proto},
+    event::{Action, DropEvent, Event, Finding, FlowNumber, Proto},
     flow::{Key, Pool, Slab, Timers, still_due},
     inspect::{Notice, Rules},
     policy::Limits,
@@ -44,6 +44,7 @@ use dns::Dns;
 pub(crate) use names::{Names, Resolved, Seeded};
 use out::Spare;
 pub use questions::Answer;
+use questions::Questions;
 pub(crate) use record::Record;
 use slots::Refs;
 pub use slots::Slot;
@@ -94,7 +95,39 @@ impl SocketId {
 
 /// Names a flow whose owner is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OwnerId(pub(crate) u64);
+pub struct OwnerId(Waiter);
+
+/// A flow that waits for an owner or an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Waiter {
+    Tcp(Key),
+    Datagrams(Key),
+}
+
+/// What a flow waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Nothing,
+    /// Its owner; the shell's deadline is shorter than this one.
+    Owner {
+        until: Duration,
+    },
+    Question {
+        asked: Duration,
+    },
+}
+
+impl Wait {
+    /// Longest wait for [`Engine::handle_owner`]: the flow then belongs to nobody known.
+    const OWNER: Duration = Duration::from_secs(1);
+
+    fn deadline(self) -> Option<Duration> {
+        match self {
+            Wait::Owner { until } => Some(until),
+            Wait::Nothing | Wait::Question { .. } => None,
+        }
+    }
+}
 
 /// What the shell has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +234,7 @@ pub struct Engine {
     time_waits: TimeWaits,
     datagrams: Datagrams,
     dns: Dns,
+    questions: Questions,
     sockets: Slab<Owner>,
     timers: Timers<TimerKey>,
     last_flow: FlowNumber,
@@ -243,6 +277,7 @@ enum TimerKey {
     Dns,
     TimeWait,
     Fragments,
+    Questions,
 }
 
 impl Engine {
@@ -264,6 +299,7 @@ impl Engine {
             time_waits: TimeWaits::new(seed),
             datagrams: Datagrams::new(seed),
             dns: Dns::new(seed),
+            questions: Questions::default(),
             sockets: Slab::new(),
             timers: Timers::new(),
             last_flow: 0,
@@ -296,20 +332,22 @@ impl Engine {
         self.now = now;
         self.limits = *rules.policy.limits();
         self.rules = Some(rules);
+        self.judge_questions_again();
         self.judge_tcp_again();
     }
 
     /// Where the shell reads packets into: fill from the front.
     pub fn rx_slots(&mut self) -> &mut [Slot] {
         self.settle();
-        &mut self.slots
+        let last = self.slots.len() - 1;
+        &mut self.slots[..last]
     }
 
     /// Takes the packets in the first `n` slots.
     pub fn handle_packets(&mut self, n: usize, now: Now) {
         self.now = now;
         self.began.get_or_insert(now.mono);
-        for slot in 0..n.min(self.slots.len()) {
+        for slot in 0..n.min(self.slots.len() - 1) {
             self.handle_slot(slot);
         }
     }
@@ -379,8 +417,12 @@ impl Engine {
 
     /// Whose a flow is, in answer to [`Command::FindOwner`]: executable or package names, `uid:N`, `system`; empty where
     /// that could not be found out in time.
-    pub fn handle_owner(&mut self, _flow: OwnerId, _owner: Vec<Arc<str>>, now: Now) {
+    pub fn handle_owner(&mut self, flow: OwnerId, owner: Vec<Arc<str>>, now: Now) {
         self.now = now;
+        match flow.0 {
+            Waiter::Tcp(key) => self.tcp_owner(key, owner),
+            Waiter::Datagrams(key) => self.datagrams_owner(key, owner),
+        }
     }
 
     /// Time has come to [`Engine::poll_timeout`].
@@ -393,6 +435,7 @@ impl Engine {
                 TimerKey::Dns => self.dns_timeout(at),
                 TimerKey::TimeWait => self.time_waits_timeout(at),
                 TimerKey::Fragments => self.fragments.expire(now.mono),
+                TimerKey::Questions => self.questions_timeout(at),
             }
         }
     }
@@ -432,6 +475,7 @@ impl Engine {
             dns,
             time_waits,
             fragments,
+            questions,
             ..
         } = self;
         timers.next(|key, at| match key {
@@ -444,6 +488,7 @@ impl Engine {
             TimerKey::Dns => dns.still_due(at),
             TimerKey::TimeWait => time_waits.still_due(at),
             TimerKey::Fragments => fragments.deadline(),
+            TimerKey::Questions => questions.still_due(at),
         })
     }
 
@@ -493,15 +538,8 @@ impl Engine {
 
     /// Puts a packet that came in fragments into the slot of its last one.
     fn handle_reassembled(&mut self, index: usize, whole: &[u8]) {
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        if slot.bytes.len() < whole.len() {
-            slot.bytes = vec![0; whole.len()].into_boxed_slice();
-        }
-        if let Some(room) = slot.bytes.get_mut(..whole.len()) {
-            room.copy_from_slice(whole);
-            slot.len = whole.len();
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.put(whole);
             self.handle_slot(index);
         }
     }
@@ -540,17 +578,35 @@ impl Engine {
         Record::new(number, pair, proto, &self.names, self.now)
     }
 
-    /// Turns what a stream met into events.
+    /// Whether somebody has to know whose a flow is.
+    fn wants_owner(&self) -> bool {
+        let asked = self
+            .rules
+            .as_ref()
+            .is_some_and(|rules| rules.policy.wants_owner());
+        asked || self.config.can_ask
+    }
+
+    /// Turns what a stream met into events; findings that a person is asked about wait in `pending`.
     fn report(
         events: &mut VecDeque<Event>,
         notices: &mut Vec<Notice>,
         record: &mut Record,
+        pending: &mut Vec<Finding>,
         time: Duration,
     ) {
-        events.extend(
-            notices
-                .drain(..)
-                .filter_map(|notice| record.notice(notice, time)),
-        );
+        for notice in notices.drain(..) {
+            match notice {
+                Notice::Finding { finding, verdict } if verdict.action == Action::Ask => {
+                    if pending.len() < MOST_PENDING {
+                        pending.push(finding);
+                    }
+                }
+                other => events.extend(record.notice(other, time)),
+            }
+        }
     }
 }
+
+/// Findings of one flow kept while their question is open.
+const MOST_PENDING: usize = 64;

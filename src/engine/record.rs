@@ -112,7 +112,7 @@ impl Record {
     }
 
     /// The name closest to what the app asked for: its own claim, else the first name of the DNS chain.
-    fn name(&self) -> Option<(Arc<str>, NameSource)> {
+    pub(crate) fn name(&self) -> Option<(Arc<str>, NameSource)> {
         let claimed = self
             .facts
             .names

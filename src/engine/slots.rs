@@ -21,13 +21,27 @@ impl Slot {
             .unwrap_or(&[])
     }
 
+    /// Fills the slot with a packet.
+    pub(super) fn put(&mut self, packet: &[u8]) {
+        if self.bytes.len() < packet.len() {
+            self.bytes = vec![0; packet.len()].into_boxed_slice();
+        }
+        if let Some(room) = self.bytes.get_mut(..packet.len()) {
+            room.copy_from_slice(packet);
+            self.len = packet.len();
+            self.checksum = Checksum::Trust;
+            self.gso = 0;
+        }
+    }
+
     /// The packet itself.
     pub(super) fn packet(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
 }
 
-/// Makes the arena for packets of at most `mtu` bytes: enough for a batch, about 2 MiB at most.
+/// Makes the arena for packets of at most `mtu` bytes: enough for a batch, about 2 MiB at most, and one more slot for
+/// packets that were kept.
 pub(super) fn arena(mtu: usize) -> Vec<Slot> {
     let bytes = mtu.max(1_500);
     let count = (2 * 1024 * 1024 / bytes).clamp(16, 128);
@@ -37,7 +51,7 @@ pub(super) fn arena(mtu: usize) -> Vec<Slot> {
         checksum: Checksum::Verify,
         gso: 0,
     };
-    std::iter::repeat_with(slot).take(count).collect()
+    std::iter::repeat_with(slot).take(count + 1).collect()
 }
 
 /// Runs of payload in slots, chained per flow; one array for all flows, emptied with each batch.

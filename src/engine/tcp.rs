@@ -3,15 +3,19 @@
 use std::{
     io::{ErrorKind, IoSlice},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
-    Command, Engine, Owner, Record, SocketEvent, SocketId, TimerKey, Transmit, out::Out,
+    Command, Engine, Owner, OwnerId, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait,
+    Waiter,
+    out::Out,
+    questions::{Asked, Settled},
     time_waits::TimeWaits,
 };
 use crate::{
-    event::{Action, Proto, Verdict},
+    event::{Action, Finding, Proto, Verdict},
     flow::{Expiry, Key, NoRoom, Tcp},
     inspect::{Context, Gate, Step, Stream},
     wire::{self, Flags, MAX_HEADER, Pair, Segment, Span, TcpOut, Unreachable},
@@ -25,6 +29,15 @@ pub(super) struct TcpFlow {
     /// Inspection of what the app sends, from its first byte on.
     stream: Option<Box<Stream>>,
     out: Out,
+    /// The shell was told to connect.
+    opened: bool,
+    wait: Wait,
+    /// Findings that a person is asked about.
+    pending: Vec<Finding>,
+    /// The verdict that asks.
+    asking: Verdict,
+    /// The app closed while it was kept waiting: what it sent is not delivered any more.
+    gave_up: bool,
     /// Held bytes that the engine's total counts.
     noted: usize,
     writable: bool,
@@ -66,10 +79,15 @@ enum Bytes<'a> {
 
 impl TcpFlow {
     pub(super) fn deadline(&self) -> Option<Duration> {
-        [self.tcp.deadline(), self.wake, self.parked_until]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.tcp.deadline(),
+            self.wake,
+            self.parked_until,
+            self.wait.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether both directions are done with, upstream too.
@@ -77,6 +95,9 @@ impl TcpFlow {
         self.tcp.is_done() && self.shut
     }
 }
+
+/// A client that closes this long after a question was put has given up; one that closes sooner had said all.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a SYN waits after its last repetition (design section 4).
 const PARKED: Duration = Duration::from_secs(75);
@@ -117,24 +138,24 @@ impl Engine {
             self.count("flow_limit");
             return;
         }
-        let upstream = match self.upstream(pair.dst) {
-            Some(upstream) => upstream,
-            None => return self.refuse_segment(syn),
-        };
-        let mut record = self.record(pair, Proto::Tcp);
-        record.verdict = self.judge_connection(&record);
-        if record.verdict.action != Action::Allow {
-            self.events.push_back(record.flow_event(self.since_start()));
+        if self.upstream(pair.dst).is_none() {
             return self.refuse_segment(syn);
         }
+        let record = self.record(pair, Proto::Tcp);
         let iss = self.random() as u32;
         let socket = self.sockets.insert(Owner::Dns(usize::MAX));
+        let asking = record.verdict.clone();
         let key = self.flows.insert(TcpFlow {
             record,
             tcp: Tcp::new(syn, iss, self.segment_size(pair)),
             socket,
             stream: None,
             out: Out::default(),
+            opened: false,
+            wait: Wait::Nothing,
+            pending: Vec::new(),
+            asking,
+            gave_up: false,
             noted: 0,
             writable: false,
             finished: false,
@@ -151,11 +172,142 @@ impl Engine {
             *owner = Owner::Tcp(key);
         }
         self.by_pair.insert(pair, key);
-        self.commands.push_back(Command::Connect {
-            socket: SocketId(socket),
-            to: upstream,
-        });
+        if self.wants_owner() {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.wait = Wait::Owner {
+                    until: self.now.mono + Wait::OWNER,
+                };
+            }
+            let flow = OwnerId(Waiter::Tcp(key));
+            self.commands.push_back(Command::FindOwner {
+                flow,
+                proto: Proto::Tcp,
+                pair,
+            });
+            self.arm(key);
+        } else {
+            self.admit(key);
+        }
+    }
+
+    /// The owner of a connection is known, or will not be.
+    pub(super) fn tcp_owner(&mut self, key: Key, owner: Vec<Arc<str>>) {
+        if let Some(flow) = self.flows.get_mut(key)
+            && matches!(flow.wait, Wait::Owner { .. })
+        {
+            flow.wait = Wait::Nothing;
+            flow.record.facts.app = owner;
+            self.admit(key);
+        }
+    }
+
+    /// Judges a connection whose SYN is parked.
+    fn admit(&mut self, key: Key) {
+        let (Some(flow), Some(rules)) = (self.flows.get_mut(key), &self.rules) else {
+            return;
+        };
+        let verdict = rules.policy.connection(&flow.record.facts);
+        match verdict.action {
+            Action::Allow => self.connect(key, verdict),
+            Action::Block => self.refuse_connection(key, verdict),
+            Action::Ask => self.ask_about(key, verdict),
+        }
+    }
+
+    fn connect(&mut self, key: Key, verdict: Verdict) {
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        flow.record.verdict = verdict;
+        flow.opened = true;
+        let (socket, dst) = (flow.socket, flow.record.pair.dst);
+        if let Some(to) = self.upstream(dst) {
+            self.commands.push_back(Command::Connect {
+                socket: SocketId(socket),
+                to,
+            });
+        }
         self.arm(key);
+    }
+
+    /// A parked connection that may not be: reset at once, so that the app fails fast.
+    fn refuse_connection(&mut self, key: Key, verdict: Verdict) {
+        if let Some(flow) = self.flows.get_mut(key) {
+            flow.record.verdict = verdict;
+            self.refuse_flow(key, ErrorKind::ConnectionRefused);
+        }
+    }
+
+    /// Puts the question that `verdict` wants put, about what was found or, where nothing was, the connection.
+    fn ask_about(&mut self, key: Key, verdict: Verdict) {
+        let Some(mut flow) = self.flows.take(key) else {
+            return;
+        };
+        let asked = self.ask(Waiter::Tcp(key), &flow.record, &flow.pending, &verdict);
+        flow.asking = verdict;
+        flow.wait = Wait::Question {
+            asked: self.now.mono,
+        };
+        self.flows.put_back(key, flow);
+        match asked {
+            Asked::Wait => self.arm(key),
+            Asked::Settled(settled) => self.settle_tcp(key, &settled),
+        }
+    }
+
+    /// Goes on, or ends, by an answer.
+    pub(super) fn settle_tcp(&mut self, key: Key, settled: &Settled) {
+        let time = self.since_start();
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        if !matches!(flow.wait, Wait::Question { .. }) {
+            return;
+        }
+        flow.wait = Wait::Nothing;
+        let verdict = settled.verdict(&flow.asking);
+        let pending = std::mem::take(&mut flow.pending);
+        let gave_up = flow.gave_up;
+        let told = if gave_up {
+            Verdict {
+                action: Action::Block,
+                ..verdict.clone()
+            }
+        } else {
+            verdict.clone()
+        };
+        Self::tell_findings(&mut self.events, &flow.record, pending, &told, time);
+        let started = flow.stream.is_some();
+        match verdict.action {
+            Action::Allow if gave_up => self.block(key),
+            Action::Allow if started => {
+                flow.record.verdict = verdict;
+                self.consult(key, |stream, held, cx| {
+                    stream.answer(Action::Allow, held, cx)
+                });
+                self.follow_up(key);
+            }
+            Action::Allow => self.connect(key, verdict),
+            Action::Ask | Action::Block if started => {
+                flow.record.verdict = verdict;
+                self.block(key);
+            }
+            Action::Ask | Action::Block => self.refuse_connection(key, verdict),
+        }
+    }
+
+    /// Whether an answer would still reach the client.
+    pub(super) fn tcp_still_waits(&self, key: Key) -> bool {
+        self.flows
+            .get(key)
+            .is_some_and(|flow| !flow.gave_up && matches!(flow.wait, Wait::Question { .. }))
+    }
+
+    /// A flow and what a person is asked about it.
+    pub(super) fn tcp_pending(&self, key: Key) -> Option<(&Record, &[Finding])> {
+        self.flows
+            .get(key)
+            .map(|flow| (&flow.record, flow.pending.as_slice()))
     }
 
     /// Where a connection to `dst` really goes; `None` where nobody listens.
@@ -168,16 +320,9 @@ impl Engine {
     }
 
     pub(super) fn judge_connection(&self, record: &Record) -> Verdict {
-        let Some(rules) = &self.rules else {
-            return record.verdict.clone();
-        };
-        let verdict = rules.policy.connection(&record.facts);
-        match verdict.action {
-            Action::Ask => Verdict {
-                action: rules.policy.ask_fallback(),
-                ..verdict
-            },
-            Action::Allow | Action::Block => verdict,
+        match &self.rules {
+            Some(rules) => rules.policy.connection(&record.facts),
+            None => record.verdict.clone(),
         }
     }
 
@@ -211,6 +356,12 @@ impl Engine {
         if arrival.opened {
             flow.parked_until = None;
         }
+        if let Wait::Question { asked } = flow.wait
+            && flow.tcp.fin_seen()
+            && self.now.mono >= asked + PATIENCE
+        {
+            flow.gave_up = true;
+        }
         if !arrival.new.is_empty() {
             self.budget.touch(&mut flow.round, self.now.mono);
             let start = segment.payload.start + arrival.new.start as u32;
@@ -236,6 +387,15 @@ impl Engine {
             return;
         };
         let before = flow.out.len();
+        if let (Wait::Question { .. }, Bytes::Slot(slot, span)) = (flow.wait, &bytes) {
+            let here = self
+                .slots
+                .get(*slot)
+                .map_or(&[][..], |packet| packet.get(*span));
+            flow.out.hold(here, &mut self.spare);
+            self.buffered += here.len();
+            return;
+        }
         let room = self
             .limits
             .hold_per_flow
@@ -302,15 +462,24 @@ impl Engine {
         flow.wake = step.wake;
         let held = flow.out.held().len();
         self.held = self.held + held - std::mem::replace(&mut flow.noted, held);
-        Self::report(&mut self.events, &mut self.notices, &mut flow.record, time);
+        Self::report(
+            &mut self.events,
+            &mut self.notices,
+            &mut flow.record,
+            &mut flow.pending,
+            time,
+        );
         match step.gate {
             Gate::Open => {}
-            // Nobody can be asked yet: the stream gives the fallback itself where `can_ask` is false.
-            Gate::Ask(verdict) | Gate::Block(verdict) => {
-                flow.record.verdict = Verdict {
-                    action: Action::Block,
-                    ..verdict
-                };
+            Gate::Ask(verdict) => {
+                // The FIN is told to the stream again once it goes on.
+                flow.finished = false;
+                self.ask_about(key, verdict);
+            }
+            Gate::Block(verdict) => {
+                let pending = std::mem::take(&mut flow.pending);
+                Self::tell_findings(&mut self.events, &flow.record, pending, &verdict, time);
+                flow.record.verdict = verdict;
                 self.block(key);
             }
         }
@@ -355,7 +524,7 @@ impl Engine {
         if self
             .flows
             .get(key)
-            .is_some_and(|flow| flow.tcp.fin_seen() && !flow.finished)
+            .is_some_and(|flow| flow.tcp.fin_seen() && !flow.finished && flow.wait == Wait::Nothing)
         {
             if let Some(flow) = self.flows.get_mut(key) {
                 flow.finished = true;
@@ -434,13 +603,17 @@ impl Engine {
             return;
         }
         flow.armed = None;
+        if matches!(flow.wait, Wait::Owner { until } if until <= now) {
+            self.tcp_owner(key, Vec::new());
+            return;
+        }
         if flow.parked_until.is_some_and(|until| until <= now) && flow.tcp.is_parked() {
             return self.end_flow(key, true);
         }
         if flow.tcp.expire(now) == Expiry::GiveUp {
             return self.end_flow(key, true);
         }
-        if flow.wake.is_some_and(|at| at <= now) {
+        if flow.wake.is_some_and(|at| at <= now) && flow.wait == Wait::Nothing {
             flow.wake = None;
             self.consult(key, |stream, held, cx| stream.pause(held, cx));
         }
@@ -627,6 +800,9 @@ impl Engine {
         let Some(flow) = self.flows.get(key) else {
             return 0;
         };
+        if matches!(flow.wait, Wait::Question { .. }) {
+            return 0;
+        }
         let window = self
             .budget
             .window(flow.round, self.segment_size(flow.record.pair));
@@ -737,10 +913,10 @@ impl Engine {
         };
         self.by_pair.remove(&flow.record.pair);
         self.sockets.remove(flow.socket);
-        self.commands.push_back(Command::Close {
-            socket: SocketId(flow.socket),
-            reset,
-        });
+        if flow.opened {
+            let socket = SocketId(flow.socket);
+            self.commands.push_back(Command::Close { socket, reset });
+        }
         self.buffered -= flow.out.len();
         self.held -= flow.noted;
         flow.out.discard(&mut self.spare);
@@ -765,7 +941,7 @@ impl Engine {
                 .get(key)
                 .map(|flow| self.judge_connection(&flow.record));
             if let (Some(verdict), Some(flow)) = (verdict, self.flows.get_mut(key))
-                && verdict.action != Action::Allow
+                && verdict.action == Action::Block
             {
                 flow.record.verdict = verdict;
                 self.block(key);

@@ -80,6 +80,21 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Takes an entry out for a while; its key stays its own until [`Slab::put_back`].
+    pub(crate) fn take(&mut self, key: Key) -> Option<T> {
+        let entry = self.entries.get_mut(key.index as usize)?;
+        entry.value.take_if(|_| entry.generation == key.generation)
+    }
+
+    /// Puts an entry back in its place.
+    pub(crate) fn put_back(&mut self, key: Key, value: T) {
+        if let Some(entry) = self.entries.get_mut(key.index as usize)
+            && entry.generation == key.generation
+        {
+            entry.value = Some(value);
+        }
+    }
+
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         let entry = self.entries.get(key.index as usize)?;
         entry
