@@ -267,6 +267,7 @@ impl Engine {
         );
         self.timers
             .arm(TimerKey::Questions, deadline, &mut self.questions.armed);
+        let (name, name_from) = record.proven_name().unzip();
         self.events.push_back(Event::Ask(AskEvent {
             time: self.since_start().as_secs_f64(),
             question: number,
@@ -274,7 +275,8 @@ impl Engine {
             proto: record.facts.proto,
             dst: record.pair.dst,
             app: record.facts.app.first().cloned(),
-            name: record.name().map(|(name, _)| name),
+            name,
+            name_from,
             findings: findings.to_vec(),
             rule: verdict.rule.clone(),
             timeout: timeout.as_secs_f64(),

@@ -125,6 +125,10 @@ impl Reactor {
                 Request::Rules(rules) => self.engine.set_rules(rules, now),
                 Request::Answer(question, answer) => self.engine.answer(question, answer, now),
                 Request::Owner(flow, owner) => self.engine.handle_owner(flow, owner, now),
+                Request::Complain(message) => (self.events)(Event::Error(ErrorEvent {
+                    time: self.started.elapsed().as_secs_f64(),
+                    message,
+                })),
                 Request::Stop => {
                     self.engine.finish(now);
                     // Whatever is left to say on the way out is said as far as the device takes it.

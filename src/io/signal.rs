@@ -2,12 +2,16 @@
 
 use std::{
     io,
-    os::unix::process::CommandExt,
+    mem::MaybeUninit,
+    os::{
+        fd::{AsRawFd, OwnedFd, RawFd},
+        unix::process::CommandExt,
+    },
     process::{Child, Command, ExitStatus},
-    sync::atomic::{AtomicI32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering},
 };
 
-use super::tty::Terminal;
+use super::{tty::Terminal, watch::owned};
 
 /// While it lives, SIGINT and SIGQUIT are left to the command in the foreground, and SIGTERM is passed on to it.
 ///
@@ -26,7 +30,13 @@ impl<'a> Foreground<'a> {
         let handler: extern "C" fn(libc::c_int) = pass_on;
         let pass_on = handler as *const () as libc::sighandler_t;
         let ours = match terminal {
-            None => [Some(libc::SIG_IGN), Some(libc::SIG_IGN), Some(pass_on), None, None],
+            None => [
+                Some(libc::SIG_IGN),
+                Some(libc::SIG_IGN),
+                Some(pass_on),
+                None,
+                None,
+            ],
             Some(_) => {
                 let ignore = Some(libc::SIG_IGN);
                 [Some(pass_on), Some(pass_on), Some(pass_on), ignore, ignore]
@@ -74,8 +84,13 @@ impl Drop for Foreground<'_> {
     }
 }
 
-/// Gives the calling process the dispositions that it had before [`Foreground::take`].
+/// Gives the calling process, which must have one thread, the dispositions that it had before [`Foreground::take`], and
+/// the mask that it had before [`Hangup::new`].
 pub(crate) fn restore() {
+    if HANGUP_KEPT.load(Ordering::SeqCst) {
+        // SAFETY: the set is valid for the call, and the old mask may be null.
+        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &hangup_alone(), std::ptr::null_mut()) };
+    }
     for (signal, before) in SIGNALS.iter().zip(&BEFORE) {
         match before.load(Ordering::SeqCst) {
             UNTOUCHED => {}
@@ -128,6 +143,53 @@ impl Default for Stop {
         Self::new()
     }
 }
+
+/// SIGHUP kept for a [`Watch`](super::watch::Watch); made before any other thread, which then leaves it alone too.
+#[derive(Debug)]
+pub struct Hangup(OwnedFd);
+
+impl Hangup {
+    /// Blocks SIGHUP in the calling thread and those that it starts; commands get it as before.
+    ///
+    /// # Errors
+    /// Where the process may have no more descriptors.
+    pub fn new() -> io::Result<Hangup> {
+        let (hangup, mut before) = (hangup_alone(), MaybeUninit::uninit());
+        // SAFETY: the sets are valid for the whole of each call, and pthread_sigmask initialises the old mask.
+        let fd = unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, &hangup, before.as_mut_ptr());
+            let blocked = libc::sigismember(before.as_ptr(), libc::SIGHUP) == 1;
+            HANGUP_KEPT.store(!blocked, Ordering::SeqCst);
+            libc::signalfd(-1, &hangup, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        };
+        owned(fd).map(Hangup)
+    }
+
+    /// The descriptor that is readable when the signal has come.
+    pub(super) fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Takes in the signals that came.
+    pub(super) fn drain(&self) {
+        let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        // SAFETY: the buffer is valid for its whole length, and the descriptor does not block.
+        while unsafe { libc::read(self.0.as_raw_fd(), info.as_mut_ptr().cast(), info.len()) } > 0 {}
+    }
+}
+
+fn hangup_alone() -> libc::sigset_t {
+    let mut signals = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set before it is used.
+    unsafe {
+        libc::sigemptyset(signals.as_mut_ptr());
+        libc::sigaddset(signals.as_mut_ptr(), libc::SIGHUP);
+        signals.assume_init()
+    }
+}
+
+/// Whether a [`Hangup`] blocked SIGHUP in this process.
+static HANGUP_KEPT: AtomicBool = AtomicBool::new(false);
 
 /// The command that signals are passed on to; 0 for none yet, and then the signal is kept in `KEPT`.
 static COMMAND: AtomicI32 = AtomicI32::new(0);

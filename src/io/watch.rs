@@ -5,44 +5,21 @@ use std::{
     ffi::{CString, OsStr, OsString},
     fs::File,
     io::{self, ErrorKind, Read},
-    mem::MaybeUninit,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd},
-        unix::{
-            ffi::OsStrExt,
-            net::UnixStream,
-        },
+        unix::{ffi::OsStrExt, net::UnixStream},
     },
     path::Path,
     time::{Duration, Instant},
 };
 
-/// Keeps SIGHUP for a [`Watch`]; made before any other thread, which then leaves the signal alone too.
-#[derive(Debug)]
-pub struct Hangup(OwnedFd);
-
-impl Hangup {
-    /// Blocks SIGHUP in the calling thread and those that it starts.
-    ///
-    /// # Errors
-    /// Where the process may have no more descriptors.
-    pub fn new() -> io::Result<Hangup> {
-        let mut signals = MaybeUninit::uninit();
-        // SAFETY: sigemptyset initialises the set, which is valid for the whole of each call; the old mask may be null.
-        let fd = unsafe {
-            libc::sigemptyset(signals.as_mut_ptr());
-            libc::sigaddset(signals.as_mut_ptr(), libc::SIGHUP);
-            libc::pthread_sigmask(libc::SIG_BLOCK, signals.as_ptr(), std::ptr::null_mut());
-            libc::signalfd(-1, signals.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-        };
-        owned(fd).map(Hangup)
-    }
-}
+use super::signal::Hangup;
 
 /// Waits for changes of some files.
 #[derive(Debug)]
 pub struct Watch {
-    inotify: File,
+    /// None where the user may have no more of them: then SIGHUP alone is told.
+    inotify: Option<File>,
     hangup: Option<Hangup>,
     stop: UnixStream,
     /// Names looked out for, by the watch descriptor of their folder.
@@ -51,7 +28,9 @@ pub struct Watch {
 
 /// Ends the wait of a [`Watch`] when dropped.
 #[derive(Debug)]
-pub struct Stopper(#[expect(dead_code, reason = "its end of the pair is closed with it")] UnixStream);
+pub struct Stopper(
+    #[expect(dead_code, reason = "its end of the pair is closed with it")] UnixStream,
+);
 
 /// Why [`Watch::wait`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +47,13 @@ impl Watch {
     /// A watch on nothing yet.
     ///
     /// # Errors
-    /// Where the user may have no more inotify instances, or the process no more descriptors.
+    /// Where the process may have no more descriptors.
     pub fn new(hangup: Option<Hangup>) -> io::Result<(Watch, Stopper)> {
         // SAFETY: takes flags alone.
         let fd = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
         let (stop, stopper) = UnixStream::pair()?;
         let watch = Watch {
-            inotify: owned(fd)?.into(),
+            inotify: owned(fd).ok().map(File::from),
             hangup,
             stop,
             names: BTreeMap::new(),
@@ -123,9 +102,12 @@ impl Watch {
     }
 
     fn add_folder(&self, folder: &Path) -> io::Result<i32> {
+        let Some(inotify) = &self.inotify else {
+            return Err(io::Error::other("the user watches too many things already"));
+        };
         let path = CString::new(folder.as_os_str().as_bytes())?;
         // SAFETY: the path is NUL-terminated and outlives the call.
-        let watch = unsafe { libc::inotify_add_watch(self.inotify.as_raw_fd(), path.as_ptr(), EVENTS) };
+        let watch = unsafe { libc::inotify_add_watch(inotify.as_raw_fd(), path.as_ptr(), EVENTS) };
         if watch == -1 {
             return Err(io::Error::last_os_error());
         }
@@ -151,7 +133,7 @@ impl Watch {
                 return Ok(Woken::Stop);
             }
             if hung_up {
-                self.drain_hangups();
+                self.hangup.iter().for_each(Hangup::drain);
                 return Ok(Woken::Hangup);
             }
             if changed && self.drain_changes() {
@@ -163,8 +145,9 @@ impl Watch {
 
     /// Which of the three descriptors have something to say.
     fn poll(&self, timeout: Option<Duration>) -> io::Result<[bool; 3]> {
-        let hangup = self.hangup.as_ref().map_or(-1, |Hangup(fd)| fd.as_raw_fd());
-        let mut fds = [self.inotify.as_raw_fd(), hangup, self.stop.as_raw_fd()].map(|fd| libc::pollfd {
+        let inotify = self.inotify.as_ref().map_or(-1, File::as_raw_fd);
+        let hangup = self.hangup.as_ref().map_or(-1, Hangup::as_raw_fd);
+        let mut fds = [inotify, hangup, self.stop.as_raw_fd()].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
@@ -183,7 +166,11 @@ impl Watch {
     fn drain_changes(&mut self) -> bool {
         let mut relevant = false;
         let mut buffer = [0; 4096];
-        while let Ok(len @ 1..) = self.inotify.read(&mut buffer) {
+        while let Some(Ok(len @ 1..)) = self
+            .inotify
+            .as_mut()
+            .map(|inotify| inotify.read(&mut buffer))
+        {
             let mut rest = &buffer[..len];
             while let Some((event, after)) = Change::split(rest) {
                 relevant |= self.is_about_us(&event);
@@ -199,16 +186,13 @@ impl Watch {
             return true;
         }
         let lost = libc::IN_Q_OVERFLOW | libc::IN_DELETE_SELF | libc::IN_MOVE_SELF;
-        let named = || self.names.get(&event.watch)?.iter().find(|name| *name == event.name);
+        let named = || {
+            self.names
+                .get(&event.watch)?
+                .iter()
+                .find(|name| *name == event.name)
+        };
         event.mask & lost != 0 || named().is_some()
-    }
-
-    fn drain_hangups(&self) {
-        if let Some(Hangup(fd)) = &self.hangup {
-            let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-            // SAFETY: the buffer is valid for its whole length, and the descriptor does not block.
-            while unsafe { libc::read(fd.as_raw_fd(), info.as_mut_ptr().cast(), info.len()) } > 0 {}
-        }
     }
 }
 
@@ -232,7 +216,7 @@ impl Change<'_> {
     }
 }
 
-fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
+pub(super) fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
     if fd == -1 {
         return Err(io::Error::last_os_error());
     }

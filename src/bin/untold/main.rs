@@ -1,7 +1,9 @@
 //! The command line: arguments in, lines and an exit status out. All judging is the library's.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod args;
+mod ask;
 mod demo;
 mod failure;
 mod inspect;
@@ -9,6 +11,7 @@ mod load;
 mod log;
 mod paint;
 mod print;
+mod reload;
 mod replay;
 mod report;
 mod run;
