@@ -10,7 +10,7 @@ use std::{
 use super::{Engine, Now, Record, TimerKey, Waiter};
 use crate::{
     event::{
-        Action, AnswerEvent, AnsweredBy, AskEvent, Event, Finding, FindingEvent, Kind,
+        Action, AnswerEvent, AnsweredBy, AskEvent, Event, Finding, FindingEvent, Kind, NameSource,
         QuestionNumber, Scope, Verdict,
     },
     flow::still_due,
@@ -177,9 +177,10 @@ impl Subject {
             .collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let to = match record.name() {
-            Some((name, _)) => Destination::Name(name),
-            None => Destination::Address(record.pair.dst.ip()),
+        // A name that the flow alone gives could be anybody's: an answer about it must not open another address.
+        let to = match record.proven_name() {
+            Some((name, NameSource::Dns)) => Destination::Name(name),
+            _ => Destination::Address(record.pair.dst.ip()),
         };
         Self {
             app: record.facts.app.first().cloned(),

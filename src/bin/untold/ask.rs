@@ -297,11 +297,10 @@ impl Drawn {
         let length = line.chars().count();
         let before = self.line.chars().count();
         // Without escape sequences, so that every terminal understands it.
-        prompt.write(&format!(
-            "\r{line}{:1$}\r{line}",
-            "",
-            before.saturating_sub(length)
-        ))?;
+        if before > length {
+            prompt.write(&format!("\r{:before$}", ""))?;
+        }
+        prompt.write(&format!("\r{line}"))?;
         COLUMNS.store(length, Ordering::SeqCst);
         self.line = line;
         Ok(())
