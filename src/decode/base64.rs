@@ -2,27 +2,62 @@
 
 use super::words::SEXTET;
 
-/// Appends what `run` decodes to from its character `phase` on, every byte that is whole.
-pub(super) fn decode(run: &[u8], phase: usize, out: &mut Vec<u8>) {
-    let mut sextets = run
-        .iter()
-        .filter_map(|&byte| {
-            SEXTET
-                .get(usize::from(byte))
-                .copied()
-                .filter(|&value| value < 64)
-        })
-        .skip(phase);
-    loop {
-        let Some(a) = sextets.next() else { return };
-        let Some(b) = sextets.next() else { return };
-        out.push((a << 2) | (b >> 4));
-        let Some(c) = sextets.next() else { return };
-        out.push((b << 4) | (c >> 2));
-        let Some(d) = sextets.next() else { return };
-        out.push((c << 6) | d);
+/// Replaces `sextets` by the values of the characters of `run`.
+pub(super) fn read(run: &[u8], sextets: &mut Vec<u8>) {
+    sextets.clear();
+    let mut start = 0usize;
+    for end in memchr::memchr3_iter(b'\n', b'\r', 0, run).chain([run.len()]) {
+        let line = run.get(start..end).unwrap_or_default();
+        sextets.extend(
+            line.iter()
+                .filter_map(|&byte| SEXTET.get(usize::from(byte)).copied()),
+        );
+        start = end.saturating_add(1);
     }
 }
+
+/// Appends what `sextets` decode to, every byte that is whole.
+pub(super) fn decode(sextets: &[u8], out: &mut Vec<u8>) {
+    let (quads, rest) = sextets.as_chunks::<4>();
+    let start = out.len();
+    out.resize(start.saturating_add(quads.len().saturating_mul(3)), 0);
+    let (triples, _) = out
+        .get_mut(start..)
+        .unwrap_or_default()
+        .as_chunks_mut::<3>();
+    for (triple, [a, b, c, d]) in triples.iter_mut().zip(quads) {
+        *triple = [(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d];
+    }
+    match rest {
+        [a, b, c] => out.extend([(a << 2) | (b >> 4), (b << 4) | (c >> 2)]),
+        [a, b] => out.push((a << 2) | (b >> 4)),
+        _ => {}
+    }
+}
+
+/// The phases at which a run of these characters can be meant: from its beginning, after each character that may as
+/// well separate, and all four for a run that is long enough to hold a value behind other letters.
+pub(super) fn phases(run: &[u8], sextets: &[u8], cut: bool) -> [bool; 4] {
+    let mut phases = [true, false, false, false];
+    if cut || sextets.len() >= LONG {
+        return [true; 4];
+    }
+    let mut character = 0usize;
+    for &byte in run {
+        if sextet(byte).is_some() {
+            character = character.wrapping_add(1);
+            if matches!(byte, b'/' | b'-' | b'_' | b'+')
+                && let Some(phase) = phases.get_mut(character % 4)
+            {
+                *phase = true;
+            }
+        }
+    }
+    phases
+}
+
+/// From this many characters on every phase of a run is decoded.
+pub(super) const LONG: usize = 20;
 
 /// The index in `run` of the character that holds the first bit of output byte `index`.
 pub(super) fn locate(run: &[u8], phase: usize, index: usize) -> usize {
@@ -32,18 +67,28 @@ pub(super) fn locate(run: &[u8], phase: usize, index: usize) -> usize {
         .saturating_add(phase);
     run.iter()
         .enumerate()
-        .filter(|(_, byte)| {
-            SEXTET
-                .get(usize::from(**byte))
-                .is_some_and(|&value| value < 64)
-        })
+        .filter(|(_, byte)| sextet(**byte).is_some())
         .nth(character)
         .map_or(run.len(), |(at, _)| at)
+}
+
+fn sextet(byte: u8) -> Option<u8> {
+    SEXTET
+        .get(usize::from(byte))
+        .copied()
+        .filter(|&value| value < 64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decoded(run: &str, phase: usize) -> Vec<u8> {
+        let (mut sextets, mut out) = (Vec::new(), Vec::new());
+        read(run.as_bytes(), &mut sextets);
+        decode(&sextets[phase..], &mut out);
+        out
+    }
 
     #[test]
     fn decodes_every_phase_and_either_alphabet() {
@@ -57,18 +102,14 @@ mod tests {
             ("NDkwMQ", 0, b"4901"),
         ];
         for (run, phase, expected) in cases {
-            let mut out = Vec::new();
-            decode(run.as_bytes(), phase, &mut out);
-            assert_eq!(out, expected, "{run:?}");
+            assert_eq!(decoded(run, phase), expected, "{run:?}");
         }
     }
 
     #[test]
     fn shows_a_byte_as_soon_as_its_bits_are_there() {
         for (run, expected) in [("N", 0), ("ND", 1), ("NDk", 2), ("NDkw", 3)] {
-            let mut out = Vec::new();
-            decode(run.as_bytes(), 0, &mut out);
-            assert_eq!(out.len(), expected, "{run}");
+            assert_eq!(decoded(run, 0).len(), expected, "{run}");
         }
     }
 
@@ -79,5 +120,21 @@ mod tests {
             (0..6).map(|i| locate(run, 0, i)).collect::<Vec<_>>(),
             [0, 1, 2, 5, 6, 7]
         );
+    }
+
+    #[test]
+    fn tries_the_phases_that_a_run_can_have() {
+        let cases = [
+            ("timestamp", false, [true, false, false, false]),
+            ("id/TmljZQ", false, [true, false, false, true]),
+            ("a-b_c\n/defg", false, [true, false, true, false]),
+            ("abcdefghijklmnopqrst", false, [true; 4]),
+            ("timestamp", true, [true; 4]),
+        ];
+        for (run, cut, expected) in cases {
+            let mut sextets = Vec::new();
+            read(run.as_bytes(), &mut sextets);
+            assert_eq!(phases(run.as_bytes(), &sextets, cut), expected, "{run:?}");
+        }
     }
 }

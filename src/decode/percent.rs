@@ -27,6 +27,12 @@ pub(super) fn has_escape(encoded: &[u8]) -> bool {
         .any(|at| encoded.get(at..).is_some_and(|rest| escape(rest).is_some()))
 }
 
+/// Whether a field of a form is given a value: base64 has its `=` at the end.
+pub(super) fn has_field(word: &[u8]) -> bool {
+    word.windows(2)
+        .any(|pair| matches!(pair, [b'=', value] if value.is_ascii_alphanumeric()))
+}
+
 struct Symbols<'a> {
     rest: &'a [u8],
     plus: bool,

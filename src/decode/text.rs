@@ -30,6 +30,30 @@ pub(super) enum Origin<'a> {
         encoded: &'a [u8],
         layer: Layer,
     },
+    /// Several parts of an outer text, one after another.
+    Runs {
+        outer: &'a Text<'a>,
+        segments: &'a [Segment],
+    },
+}
+
+/// A part of a text that is several.
+pub(super) struct Segment {
+    /// Where it begins in the text.
+    pub(super) start: usize,
+    /// What it was decoded from, in the outer text.
+    pub(super) range: Range<usize>,
+    pub(super) layer: Layer,
+}
+
+/// What a byte of a text was decoded from.
+struct Source<'a> {
+    outer: &'a Text<'a>,
+    start: usize,
+    encoded: &'a [u8],
+    layer: Layer,
+    /// Where the decoded part begins in the text.
+    first: usize,
 }
 
 /// A decoder and how it was set.
@@ -44,28 +68,34 @@ pub(super) enum Layer {
 impl Text<'_> {
     /// The index in the window of the first byte that encodes `bytes[index]`.
     pub fn origin(&self, index: usize) -> usize {
-        match self.origin {
-            Origin::Window(_) => index,
-            Origin::Decoded {
+        match self.source(index) {
+            None => index,
+            Some(Source {
                 outer,
                 start,
                 encoded,
                 layer,
-            } => outer.origin(start.saturating_add(layer.locate(encoded, index))),
+                first,
+            }) => {
+                let at = layer.locate(encoded, index.saturating_sub(first));
+                outer.origin(start.saturating_add(at))
+            }
         }
     }
 
     /// The hexadecimal digits that adjoin `range` where it was decoded from such digits, the nearest first: before it, and
     /// after it. What bytes say there, their digits say as well, and a few more digits make another number of them.
     pub fn digits_around(&self, range: Range<usize>) -> Option<(Vec<u8>, Vec<u8>)> {
-        let Origin::Decoded {
+        let Source {
             encoded,
             layer: layer @ Layer::Hex { .. },
+            first,
             ..
-        } = self.origin
+        } = self.source(range.start)?
         else {
             return None;
         };
+        let locate = |index: usize| layer.locate(encoded, index.saturating_sub(first));
         let digits = |bytes: &[u8]| {
             bytes
                 .iter()
@@ -73,22 +103,24 @@ impl Text<'_> {
                 .filter(u8::is_ascii_hexdigit)
                 .collect::<Vec<u8>>()
         };
-        let mut before = digits(encoded.get(..layer.locate(encoded, range.start))?);
+        let mut before = digits(encoded.get(..locate(range.start))?);
         before.reverse();
-        let after = digits(encoded.get(layer.locate(encoded, range.end)..)?);
+        let after = digits(encoded.get(locate(range.end)..)?);
         Some((before, after))
     }
 
     /// The wrappers around `bytes[index]`, outermost first.
     pub fn chain(&self, index: usize) -> Vec<Wrapper> {
-        let mut chain = match self.origin {
-            Origin::Window(wrappers) => wrappers.to_vec(),
-            Origin::Decoded {
-                outer,
-                start,
-                layer,
-                ..
-            } => {
+        let mut chain = match (self.source(index), self.origin) {
+            (
+                Some(Source {
+                    outer,
+                    start,
+                    layer,
+                    ..
+                }),
+                _,
+            ) => {
                 let mut chain = outer.chain(start);
                 let escapes_of_the_document =
                     layer == Layer::Json && chain.last() == Some(&Wrapper::Json);
@@ -97,12 +129,53 @@ impl Text<'_> {
                 }
                 chain
             }
+            (None, Origin::Window(wrappers)) => wrappers.to_vec(),
+            (None, Origin::Decoded { .. } | Origin::Runs { .. }) => Vec::new(),
         };
-        if self.json || (json::is_value(self.bytes, index) && chain.last() != Some(&Wrapper::Json))
-        {
+        let first = match self.origin {
+            Origin::Runs { .. } => self.source(index).map_or(0, |source| source.first),
+            Origin::Window(_) | Origin::Decoded { .. } => 0,
+        };
+        let part = self.bytes.get(first..).unwrap_or_default();
+        let document = self.json
+            || (first > 0 || matches!(self.origin, Origin::Runs { .. })) && json::is_document(part);
+        let member = || {
+            json::is_value(part, index.saturating_sub(first))
+                && chain.last() != Some(&Wrapper::Json)
+        };
+        if document || member() {
             chain.push(Wrapper::Json);
         }
         chain
+    }
+
+    fn source(&self, index: usize) -> Option<Source<'_>> {
+        match self.origin {
+            Origin::Window(_) => None,
+            Origin::Decoded {
+                outer,
+                start,
+                encoded,
+                layer,
+            } => Some(Source {
+                outer,
+                start,
+                encoded,
+                layer,
+                first: 0,
+            }),
+            Origin::Runs { outer, segments } => {
+                let after = segments.partition_point(|segment| segment.start <= index);
+                let segment = segments.get(after.checked_sub(1)?)?;
+                Some(Source {
+                    outer,
+                    start: segment.range.start,
+                    encoded: outer.bytes.get(segment.range.clone())?,
+                    layer: segment.layer,
+                    first: segment.start,
+                })
+            }
+        }
     }
 }
 

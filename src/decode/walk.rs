@@ -4,7 +4,7 @@ use super::{
     base64,
     budget::Budget,
     hex, json, percent,
-    text::{Layer, Origin, Text},
+    text::{Layer, Origin, Segment, Text},
     words::{HEX, SEXTET, Words, is_break},
 };
 use crate::event::Wrapper;
@@ -69,65 +69,185 @@ impl Walk<'_> {
 
     fn layers(&mut self, text: &Text<'_>, depth: usize) -> usize {
         let mut hold = 0;
-        let mut unescaped = 0;
-        for word in Words::new(text.bytes) {
-            let bytes = text.bytes.get(word.clone()).unwrap_or_default();
-            let marks = Marks::of(bytes);
-            if let Some(escape) = marks.backslash {
-                let at = word.start.saturating_add(escape);
-                if at >= unescaped && json::has_escape(bytes) {
-                    let string = json::string_around(text.bytes, at, unescaped);
-                    unescaped = string.end;
-                    hold = hold.max(self.open(text, string, Layer::Json, depth));
+        let mut escapes = Escapes::new(text.bytes);
+        let mut runs: Option<Runs> = None;
+        for word in Words::new(text.bytes, text.from) {
+            if escapes.are_in(&word) {
+                hold = hold.max(self.escapes(text, &word, &mut escapes, depth));
+            }
+            if word.end > text.from {
+                let runs = runs.get_or_insert_with(|| Runs::new(self.buffer(), self.buffer()));
+                hold = hold.max(self.runs(text, &word, runs, depth));
+                if runs.decoded.len() >= BATCH {
+                    self.batch(text, runs, depth);
                 }
             }
-            if word.end <= text.from {
-                continue;
-            }
-            if marks.percent && percent::has_escape(bytes) {
-                hold =
-                    hold.max(self.open(text, word.clone(), Layer::Percent { plus: false }, depth));
-                if marks.plus {
-                    hold = hold.max(self.open(
-                        text,
-                        word.clone(),
-                        Layer::Percent { plus: true },
-                        depth,
-                    ));
-                }
-            } else if marks.plus {
-                hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: true }, 0));
-            }
-            for run in Runs::new(bytes, &SEXTET, 64, BASE64_SHORTEST) {
-                for phase in 0..4 {
-                    if run.count.saturating_sub(phase) >= BASE64_SHORTEST {
-                        hold = hold.max(self.open(
-                            text,
-                            run.within(&word),
-                            Layer::Base64 { phase },
-                            depth,
-                        ));
-                    }
-                }
-            }
-            for run in Runs::new(bytes, &HEX, 16, HEX_SHORTEST) {
-                for phase in 0..2 {
-                    if run.count.saturating_sub(phase) >= HEX_SHORTEST {
-                        hold = hold.max(self.open(
-                            text,
-                            run.within(&word),
-                            Layer::Hex { phase },
-                            depth,
-                        ));
-                    }
-                }
-            }
+        }
+        if let Some(mut runs) = runs {
+            self.batch(text, &mut runs, depth);
+            self.spare.extend([runs.decoded, runs.sextets]);
         }
         hold
     }
 
-    /// Decodes a range of `outer` and walks what comes out; returns how much of `outer`'s end must wait.
+    /// Percent-encoding and JSON escapes in a word.
+    fn escapes(
+        &mut self,
+        text: &Text<'_>,
+        word: &Range<usize>,
+        escapes: &mut Escapes<'_>,
+        depth: usize,
+    ) -> usize {
+        let mut hold = 0;
+        let bytes = text.bytes.get(word.clone()).unwrap_or_default();
+        let marks = Marks::of(bytes);
+        if let Some(escape) = marks.backslash {
+            let at = word.start.saturating_add(escape);
+            if at >= escapes.resolved && json::has_escape(bytes) {
+                let string = json::string_around(text.bytes, at, escapes.resolved);
+                escapes.resolved = string.end;
+                hold = hold.max(self.open(text, string, Layer::Json, depth));
+            }
+        }
+        if word.end <= text.from {
+            return hold;
+        }
+        let escaped = marks.percent && percent::has_escape(bytes);
+        if escaped {
+            hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: false }, depth));
+        }
+        if marks.plus && (escaped || percent::has_field(bytes)) {
+            let depth = if escaped { depth } else { 0 };
+            hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: true }, depth));
+        }
+        hold
+    }
+
+    /// Base64 and hexadecimal digits in a word. Runs that are whole are only added to a batch.
+    fn runs(
+        &mut self,
+        text: &Text<'_>,
+        word: &Range<usize>,
+        runs: &mut Runs,
+        depth: usize,
+    ) -> usize {
+        let mut hold = 0;
+        let bytes = text.bytes.get(word.clone()).unwrap_or_default();
+        let mut sextets = std::mem::take(&mut runs.sextets);
+        for run in Digits::new(bytes, &SEXTET, 64, BASE64_SHORTEST) {
+            let characters = bytes.get(run.clone()).unwrap_or_default();
+            base64::read(characters, &mut sextets);
+            let place = within(word, &run);
+            let cut = text.cut && place.start == 0;
+            let phases = base64::phases(characters, &sextets, cut);
+            for (phase, _) in phases.iter().enumerate().filter(|(_, tried)| **tried) {
+                let part = sextets
+                    .get(phase..)
+                    .filter(|part| part.len() >= BASE64_SHORTEST);
+                if let Some(part) = part {
+                    let layer = Layer::Base64 { phase };
+                    hold = hold.max(self.run(
+                        text,
+                        place.clone(),
+                        layer,
+                        part.len(),
+                        runs,
+                        depth,
+                        &mut |out| {
+                            base64::decode(part, out);
+                        },
+                    ));
+                }
+            }
+            for run in Digits::new(characters, &HEX, 16, HEX_SHORTEST) {
+                let digits = characters.get(run.clone()).unwrap_or_default();
+                for phase in 0..2 {
+                    let (layer, place) = (Layer::Hex { phase }, within(&place, &run));
+                    hold = hold.max(self.run(
+                        text,
+                        place,
+                        layer,
+                        digits.len(),
+                        runs,
+                        depth,
+                        &mut |out| {
+                            hex::decode(digits, phase, out);
+                        },
+                    ));
+                }
+            }
+        }
+        runs.sextets = sextets;
+        hold
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one decoder call, spelled twice above"
+    )]
+    fn run(
+        &mut self,
+        text: &Text<'_>,
+        range: Range<usize>,
+        layer: Layer,
+        length: usize,
+        runs: &mut Runs,
+        depth: usize,
+        decode: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> usize {
+        let cut = text.cut && range.start == 0;
+        if cut || goes_on(text, range.end) {
+            return self.decoded(text, range, layer, depth, decode);
+        }
+        if self.budget.charge(layer.expected(length)) {
+            runs.segments.push(Segment {
+                start: runs.decoded.len(),
+                range,
+                layer,
+            });
+            decode(&mut runs.decoded);
+            runs.decoded.push(BETWEEN);
+        }
+        0
+    }
+
+    /// Shows what is in a batch, all in one text.
+    fn batch(&mut self, outer: &Text<'_>, runs: &mut Runs, depth: usize) {
+        if runs.segments.is_empty() {
+            return;
+        }
+        let text = Text {
+            bytes: &runs.decoded,
+            from: 0,
+            cut: false,
+            open: false,
+            json: false,
+            origin: Origin::Runs {
+                outer,
+                segments: &runs.segments,
+            },
+        };
+        self.text(&text, depth);
+        runs.decoded.clear();
+        runs.segments.clear();
+    }
+
     fn open(&mut self, outer: &Text<'_>, range: Range<usize>, layer: Layer, depth: usize) -> usize {
+        let encoded = outer.bytes.get(range.clone()).unwrap_or_default();
+        self.decoded(outer, range, layer, depth, &mut |out| {
+            layer.decode(encoded, out)
+        })
+    }
+
+    /// Decodes a range of `outer` and walks what comes out; returns how much of `outer`'s end must wait.
+    fn decoded(
+        &mut self,
+        outer: &Text<'_>,
+        range: Range<usize>,
+        layer: Layer,
+        depth: usize,
+        decode: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> usize {
         let encoded = outer.bytes.get(range.clone()).unwrap_or_default();
         let known = outer
             .from
@@ -138,15 +258,13 @@ impl Walk<'_> {
         if !self.budget.charge(fresh) {
             return 0;
         }
-        let mut decoded = self.spare.pop().unwrap_or_default();
-        decoded.clear();
-        layer.decode(encoded, &mut decoded);
-        let rest = outer.bytes.get(range.end..).unwrap_or_default();
+        let mut decoded = self.buffer();
+        decode(&mut decoded);
         let text = Text {
             bytes: &decoded,
             from,
             cut: outer.cut && range.start == 0,
-            open: outer.open && rest.iter().all(|&byte| is_break(byte)),
+            open: goes_on(outer, range.end),
             json: json::is_document(&decoded),
             origin: Origin::Decoded {
                 outer,
@@ -169,15 +287,40 @@ impl Walk<'_> {
         self.spare.push(decoded);
         hold
     }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+}
+
+/// Whether what ends at `end` may go on after the text.
+fn goes_on(text: &Text<'_>, end: usize) -> bool {
+    text.open
+        && text
+            .bytes
+            .get(end..)
+            .unwrap_or_default()
+            .iter()
+            .all(|&byte| is_break(byte))
+}
+
+fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
+    outer.start.saturating_add(inner.start)..outer.start.saturating_add(inner.end)
 }
 
 impl Layer {
     fn decode(self, encoded: &[u8], out: &mut Vec<u8>) {
         match self {
-            Layer::Base64 { phase } => base64::decode(encoded, phase, out),
-            Layer::Hex { phase } => hex::decode(encoded, phase, out),
             Layer::Percent { plus } => percent::decode(encoded, plus, out),
             Layer::Json => json::decode(encoded, out),
+            Layer::Hex { phase } => hex::decode(encoded, phase, out),
+            Layer::Base64 { phase } => {
+                let mut sextets = Vec::new();
+                base64::read(encoded, &mut sextets);
+                base64::decode(sextets.get(phase..).unwrap_or_default(), out);
+            }
         }
     }
 
@@ -186,6 +329,8 @@ impl Layer {
         let before = encoded.get(..known).unwrap_or(encoded);
         let digits = || before.iter().filter(|byte| !is_break(**byte)).count();
         match self {
+            // At fewer characters not every phase was shown.
+            Layer::Base64 { .. } if digits() < base64::LONG => 0,
             Layer::Base64 { phase } => digits().saturating_sub(phase).saturating_mul(6) / 8,
             Layer::Hex { phase } => digits().saturating_sub(phase) / 2,
             // An escape that the end cuts counts as its characters, five more than the byte it is.
@@ -229,28 +374,61 @@ impl Marks {
     }
 }
 
-/// Runs of the digits of an encoding in a word, over line breaks.
-struct Runs<'a> {
+/// Where the next escape is, and how far JSON strings were resolved.
+struct Escapes<'a> {
+    bytes: &'a [u8],
+    next: usize,
+    resolved: usize,
+}
+
+impl<'a> Escapes<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            next: 0,
+            resolved: 0,
+        }
+    }
+
+    /// Whether there may be one in a word; words are asked about in order.
+    fn are_in(&mut self, word: &Range<usize>) -> bool {
+        if self.next <= word.start {
+            let rest = self.bytes.get(word.start..).unwrap_or_default();
+            let next = memchr::memchr3(b'%', b'+', b'\\', rest).unwrap_or(rest.len());
+            self.next = word.start.saturating_add(next);
+        }
+        self.next < word.end
+    }
+}
+
+/// Decoded runs of one text, with a byte between them that is part of no value.
+struct Runs {
+    decoded: Vec<u8>,
+    segments: Vec<Segment>,
+    sextets: Vec<u8>,
+}
+
+impl Runs {
+    fn new(decoded: Vec<u8>, sextets: Vec<u8>) -> Self {
+        Self {
+            decoded,
+            segments: Vec::new(),
+            sextets,
+        }
+    }
+}
+
+/// Runs of at least `shortest` digits of an encoding in a word, over line breaks.
+struct Digits<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Values of digits, below `base`, and of what is ignored, `base`.
     table: &'static [u8; 256],
     base: u8,
     shortest: usize,
 }
 
-struct Run {
-    range: Range<usize>,
-    /// Digits, line breaks not counted.
-    count: usize,
-}
-
-impl Run {
-    fn within(&self, word: &Range<usize>) -> Range<usize> {
-        word.start.saturating_add(self.range.start)..word.start.saturating_add(self.range.end)
-    }
-}
-
-impl<'a> Runs<'a> {
+impl<'a> Digits<'a> {
     fn new(bytes: &'a [u8], table: &'static [u8; 256], base: u8, shortest: usize) -> Self {
         Self {
             bytes,
@@ -262,34 +440,48 @@ impl<'a> Runs<'a> {
     }
 }
 
-impl Iterator for Runs<'_> {
-    type Item = Run;
+impl Iterator for Digits<'_> {
+    type Item = Range<usize>;
 
-    fn next(&mut self) -> Option<Run> {
+    fn next(&mut self) -> Option<Range<usize>> {
         loop {
-            let digit = |byte: &u8| {
+            // A run that begins at `at` or later, and is long enough, has its digit or a break here.
+            let probe = self.at.saturating_add(self.shortest).saturating_sub(1);
+            let in_run = |byte: &u8| {
                 self.table
                     .get(usize::from(*byte))
-                    .is_some_and(|&value| value < self.base)
+                    .is_some_and(|&value| value <= self.base)
             };
-            let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
-            let start = self.at.saturating_add(rest.iter().position(digit)?);
-            let (mut end, mut count, mut at) = (start, 0usize, start);
-            for byte in self.bytes.get(start..)? {
-                at = at.saturating_add(1);
-                if digit(byte) {
-                    count = count.saturating_add(1);
-                    end = at;
-                } else if !is_break(*byte) || at.saturating_sub(end) > MOST_BREAKS {
-                    break;
-                }
+            if !in_run(self.bytes.get(probe)?) {
+                self.at = probe.saturating_add(1);
+                continue;
             }
-            self.at = at;
-            if count >= self.shortest {
-                return Some(Run {
-                    range: start..end,
-                    count,
-                });
+            let before = self.bytes.get(self.at..probe)?;
+            let start = before
+                .iter()
+                .rposition(|byte| !in_run(byte))
+                .map_or(0, |gap| gap.saturating_add(1));
+            let start = self.at.saturating_add(start);
+            let after = self.bytes.get(probe..)?;
+            let end = after
+                .iter()
+                .position(|byte| !in_run(byte))
+                .unwrap_or(after.len());
+            let end = probe.saturating_add(end);
+            self.at = end.saturating_add(1);
+            let run = self.bytes.get(start..end)?;
+            let first = run
+                .iter()
+                .position(|byte| !is_break(*byte))
+                .unwrap_or(run.len());
+            let last = run
+                .iter()
+                .rposition(|byte| !is_break(*byte))
+                .map_or(first, |last| last.saturating_add(1));
+            let digits = run.get(first..last)?;
+            let breaks = digits.iter().filter(|byte| is_break(**byte)).count();
+            if digits.len().saturating_sub(breaks) >= self.shortest {
+                return Some(start.saturating_add(first)..start.saturating_add(last));
             }
         }
     }
@@ -299,8 +491,10 @@ impl Iterator for Runs<'_> {
 const BASE64_SHORTEST: usize = 8;
 /// Digits that six bytes need.
 const HEX_SHORTEST: usize = 12;
-/// Line break characters in a row that do not end a run.
-const MOST_BREAKS: usize = 4;
+/// Decoded runs are shown once they are this many bytes, or the text is at its end.
+const BATCH: usize = 16 * 1024;
+/// What stands between decoded runs: neither printable nor a line break.
+const BETWEEN: u8 = 0xff;
 
 #[cfg(test)]
 mod tests {

@@ -6,12 +6,14 @@ use std::ops::Range;
 pub(super) struct Words<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// How many more bytes outside words are looked at one by one.
+    patience: usize,
 }
 
 /// Whether `byte` can be part of an encoded value: printable, not a blank and not a quote, or a line break.
 pub(super) fn is_word(byte: u8) -> bool {
-    // Two ranges that vectorise: 0x25–0x7e, and 0x08–0x0f for CR and LF.
-    (byte.wrapping_sub(0x25) <= 0x59) | (byte & 0xf8 == 0x08)
+    // Few operations on a vector: above 0x24 as a signed byte, or 0x08–0x0f for CR and LF.
+    (byte.cast_signed() > 0x24) | (byte & 0xf8 == 0x08)
 }
 
 /// How many bytes of `after` belong to a run that reaches over from `before`.
@@ -32,15 +34,15 @@ pub(super) fn is_break(byte: u8) -> bool {
 /// Fewest word bytes in which six decoded bytes can stand.
 pub(super) const SHORTEST: usize = 8;
 
-/// Values of the characters of base64, standard and URL-safe alphabet; 255 for others.
+/// Values of the characters of base64, standard and URL-safe alphabet; 64 for what is ignored, 255 for others.
 pub(super) const SEXTET: [u8; 256] = {
     let mut table = digits(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
     set(&mut table, b'-', 62);
     set(&mut table, b'_', 63);
-    table
+    with_breaks(table, 64)
 };
 
-/// Values of hexadecimal digits, either case; 255 for others.
+/// Values of hexadecimal digits, either case; 16 for what is ignored, 255 for others.
 pub(super) const HEX: [u8; 256] = {
     let mut table = digits(b"0123456789abcdef");
     let upper = *b"ABCDEF";
@@ -51,12 +53,20 @@ pub(super) const HEX: [u8; 256] = {
         value = value.wrapping_add(1);
         rest = after;
     }
-    table
+    with_breaks(table, 16)
 };
 
 impl<'a> Words<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+    /// Begins with the run that `from` is in, or the next one.
+    pub(super) fn new(bytes: &'a [u8], from: usize) -> Self {
+        let from = from.min(bytes.len());
+        let before = bytes.get(..from).unwrap_or_default();
+        let gap = before.iter().rposition(|&byte| !is_word(byte) && byte != 0);
+        Self {
+            bytes,
+            at: gap.map_or(0, |gap| gap.saturating_add(1)),
+            patience: 0,
+        }
     }
 }
 
@@ -65,7 +75,18 @@ impl Iterator for Words<'_> {
 
     fn next(&mut self) -> Option<Range<usize>> {
         loop {
-            let inside = five_in_a_row(self.bytes, self.at)?;
+            let inside = match self.bytes.get(self.at) {
+                Some(byte) if self.patience > 0 && is_word(*byte) => self.at,
+                _ if self.patience > 0 => {
+                    self.patience = self.patience.saturating_sub(1);
+                    self.at = self.at.saturating_add(1).min(self.bytes.len());
+                    if self.at == self.bytes.len() {
+                        return None;
+                    }
+                    continue;
+                }
+                _ => eight_in_a_row(self.bytes, self.at)?,
+            };
             let before = self.bytes.get(self.at..inside)?;
             let start = before
                 .iter()
@@ -74,6 +95,7 @@ impl Iterator for Words<'_> {
             let end = end_of_run(self.bytes, inside);
             self.at = end;
             if end.saturating_sub(start) >= SHORTEST {
+                self.patience = PATIENCE;
                 return Some(start..end);
             }
         }
@@ -85,11 +107,7 @@ fn end_of_run(bytes: &[u8], at: usize) -> usize {
     let mut end = at;
     loop {
         let rest = bytes.get(end..).unwrap_or_default();
-        end = end.saturating_add(
-            rest.iter()
-                .position(|&byte| !is_word(byte))
-                .unwrap_or(rest.len()),
-        );
+        end = end.saturating_add(words_at_start(rest));
         match bytes.get(end..) {
             Some([0, next, ..]) if is_word(*next) => end = end.saturating_add(1),
             _ => return end,
@@ -97,53 +115,109 @@ fn end_of_run(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// The index of some byte in the first run of five word bytes or more whose group of four is aligned to `at`; every
-/// run of eight has such a group.
-fn five_in_a_row(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut at = at;
-    while let Some(block) = bytes.get(at..at.saturating_add(BLOCK).saturating_add(1)) {
-        let (first, second) = (block.first_chunk::<BLOCK>()?, block.last_chunk::<BLOCK>()?);
-        if any_group(first, second) {
-            return Some(at.saturating_add(group(first, second)?));
-        }
-        at = at.saturating_add(BLOCK);
+fn words_at_start(bytes: &[u8]) -> usize {
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    if let Some(end) = near.iter().position(|&byte| !is_word(byte)) {
+        return end;
     }
-    let tail = bytes.get(at..).filter(|tail| tail.len() > 4)?;
-    let mut block = [0; BLOCK + 1];
-    block.get_mut(..tail.len())?.copy_from_slice(tail);
-    let (first, second) = (block.first_chunk::<BLOCK>()?, block.last_chunk::<BLOCK>()?);
-    Some(at.saturating_add(group(first, second)?))
+    let rest = bytes.get(near.len()..).unwrap_or_default();
+    let all_words = |chunk: &&[u8; 16]| chunk.iter().fold(true, |all, byte| all & is_word(*byte));
+    let whole = rest
+        .as_chunks::<16>()
+        .0
+        .iter()
+        .take_while(all_words)
+        .count()
+        .saturating_mul(16);
+    let tail = rest.get(whole..).unwrap_or_default();
+    let last = tail
+        .iter()
+        .position(|&byte| !is_word(byte))
+        .unwrap_or(tail.len());
+    near.len().saturating_add(whole).saturating_add(last)
 }
 
-fn any_group(first: &[u8; BLOCK], second: &[u8; BLOCK]) -> bool {
-    let groups = both(first, second);
+/// An index inside the first run of at least eight word bytes.
+fn eight_in_a_row(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut at = at;
+    while let Some(block) = bytes.get(at..at.saturating_add(BLOCK).saturating_add(1)) {
+        let block = block.first_chunk()?;
+        let mut next = BLOCK;
+        if any_group(block) {
+            match look(block, bytes.get(..at)?) {
+                Ok(inside) => return Some(at.saturating_add(inside)),
+                Err(rest) => next = rest,
+            }
+        }
+        at = at.saturating_add(next);
+    }
+    let tail = bytes.get(at..)?;
+    let mut block = [0; BLOCK + 1];
+    block.get_mut(..tail.len())?.copy_from_slice(tail);
+    let inside = look(&block, bytes.get(..at)?).ok()?;
+    Some(at.saturating_add(inside))
+}
+
+/// Looks for a run of eight that begins in the block or shortly before it: an index inside it, or where to look on.
+fn look(block: &[u8; BLOCK + 1], before: &[u8]) -> Result<usize, usize> {
+    let words = mask(block);
+    let mut eight = words & (words >> 1);
+    eight &= eight >> 2;
+    eight &= eight >> 4;
+    let first = words.trailing_ones() as usize;
+    if first > 0 {
+        let back = before
+            .iter()
+            .rev()
+            .take(SHORTEST)
+            .take_while(|byte| is_word(**byte))
+            .count();
+        if first.saturating_add(back) >= SHORTEST {
+            return Ok(0);
+        }
+    }
+    if eight != 0 {
+        return Ok(eight.trailing_zeros() as usize);
+    }
+    // A run that reaches the block's end is looked at in the next one, from its beginning.
+    Err(BLOCK.saturating_sub(words.leading_ones() as usize).max(1))
+}
+
+/// Whether four word bytes and their right neighbour stand in an aligned group, as in every run of eight.
+fn any_group(block: &[u8; BLOCK + 1]) -> bool {
+    let mut both = [0; BLOCK];
+    if let (Some(first), Some(second)) = (block.first_chunk::<BLOCK>(), block.last_chunk::<BLOCK>())
+    {
+        for (out, (a, b)) in both.iter_mut().zip(first.iter().zip(second)) {
+            *out = u8::from(is_word(*a) & is_word(*b)).wrapping_neg();
+        }
+    }
     let mut any = false;
-    for group in groups.as_chunks::<4>().0 {
+    for group in both.as_chunks::<4>().0 {
         any |= u32::from_ne_bytes(*group) == u32::MAX;
     }
     any
 }
 
-fn group(first: &[u8; BLOCK], second: &[u8; BLOCK]) -> Option<usize> {
-    let groups = both(first, second);
-    let found = groups
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .position(|group| *group == [0xff; 4])?;
-    Some(found.saturating_mul(4))
-}
-
-/// 0xff where a byte and its right neighbour are word bytes.
-fn both(first: &[u8; BLOCK], second: &[u8; BLOCK]) -> [u8; BLOCK] {
-    let mut both = [0; BLOCK];
-    for (out, (a, b)) in both.iter_mut().zip(first.iter().zip(second)) {
-        *out = u8::from(is_word(*a) & is_word(*b)).wrapping_neg();
+/// A bit for each byte of the block but the last: whether it is a word byte, the first one lowest.
+fn mask(block: &[u8; BLOCK + 1]) -> u64 {
+    let mut word = [0u8; BLOCK];
+    for (out, byte) in word.iter_mut().zip(block) {
+        *out = u8::from(is_word(*byte));
     }
-    both
+    let mut mask = 0;
+    for (place, eight) in word.as_chunks::<8>().0.iter().enumerate() {
+        let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        mask |= bits << place.wrapping_mul(8);
+    }
+    mask
 }
 
 const BLOCK: usize = 64;
+/// Bytes of a run that are looked at one by one: most are short.
+const NEAR: usize = 24;
+/// Bytes outside words that are looked at one by one after a word: words stand close together in text.
+const PATIENCE: usize = 8;
 
 const fn digits(alphabet: &[u8]) -> [u8; 256] {
     let mut table = [255; 256];
@@ -154,6 +228,13 @@ const fn digits(alphabet: &[u8]) -> [u8; 256] {
         value = value.wrapping_add(1);
         rest = after;
     }
+    table
+}
+
+const fn with_breaks(mut table: [u8; 256], mark: u8) -> [u8; 256] {
+    set(&mut table, b'\r', mark);
+    set(&mut table, b'\n', mark);
+    set(&mut table, 0, mark);
     table
 }
 
@@ -201,12 +282,12 @@ mod tests {
             let mut bytes = vec![b' '; before];
             bytes.extend_from_slice(b"abcdefgh");
             assert_eq!(
-                Words::new(&bytes).collect::<Vec<_>>(),
+                Words::new(&bytes, 0).collect::<Vec<_>>(),
                 std::iter::once(before..before + 8).collect::<Vec<_>>()
             );
             bytes.resize(before + 300, 0xff);
             assert_eq!(
-                Words::new(&bytes).collect::<Vec<_>>(),
+                Words::new(&bytes, 0).collect::<Vec<_>>(),
                 std::iter::once(before..before + 8).collect::<Vec<_>>()
             );
         }
@@ -216,9 +297,24 @@ mod tests {
     fn joins_over_one_nul() {
         let bytes = b"\0\0abcdefgh\0ijkl\0\0mnop";
         assert_eq!(
-            Words::new(bytes).collect::<Vec<_>>(),
+            Words::new(bytes, 0).collect::<Vec<_>>(),
             std::iter::once(2..15).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn begins_with_the_run_around_an_index() {
+        let bytes = b"abcdefgh ijkl\0mnopqrst uvwxyzab";
+        let at = |from| {
+            Words::new(bytes, from)
+                .map(|word| word.start)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(at(7), [0, 9, 23]);
+        assert_eq!(at(9), [9, 23]);
+        assert_eq!(at(16), [9, 23]);
+        assert_eq!(at(23), [23]);
+        assert_eq!(at(99), [23]);
     }
 
     #[test]
@@ -233,10 +329,10 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_scan_byte_by_byte(bytes in prop::collection::vec(
-            prop_oneof![8 => 0x25u8..0x7f, 1 => any::<u8>(), 1 => Just(b'\n')], 0..400)
+            prop_oneof![8 => 0x25u8..0x80, 1 => any::<u8>(), 1 => Just(b'\n')], 0..400)
         ) {
             let without_nul: Vec<u8> = bytes.into_iter().map(|b| if b == 0 { b' ' } else { b }).collect();
-            prop_assert_eq!(Words::new(&without_nul).collect::<Vec<_>>(), naive(&without_nul));
+            prop_assert_eq!(Words::new(&without_nul, 0).collect::<Vec<_>>(), naive(&without_nul));
         }
     }
 }

@@ -97,6 +97,13 @@ impl SocketId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerId(Waiter);
 
+#[cfg(test)]
+impl OwnerId {
+    pub(crate) fn of_flow(number: u64) -> Self {
+        Self(Waiter::Tcp(Key::from_bits(number)))
+    }
+}
+
 /// A flow that waits for an owner or an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Waiter {
@@ -298,7 +305,7 @@ impl Engine {
             by_pair: HashMap::with_hasher(Seeded(seed)),
             time_waits: TimeWaits::new(seed),
             datagrams: Datagrams::new(seed),
-            dns: Dns::new(seed),
+            dns: Dns::new(),
             questions: Questions::default(),
             sockets: Slab::new(),
             timers: Timers::new(),

@@ -79,58 +79,48 @@ impl Scanner {
         self.note_json(piece.text);
         let context = detector.context();
         let known = piece.known.saturating_sub(RESETTLED);
+        let view = View {
+            bytes: piece.text,
+            from: known,
+            cut: self.cut,
+            first: 0,
+            is_last: true,
+        };
         if known >= context.max(HELD) {
-            let start = known - context;
-            return self.window(
-                &piece.text[start..],
-                context,
-                true,
-                start as isize,
-                piece,
-                detector,
-                unit,
-            );
+            return self.view(view.after(known - context), piece, detector, unit);
         }
         if self.carry.is_empty() && !self.cut {
-            return self.window(piece.text, known, false, 0, piece, detector, unit);
+            return self.view(view, piece, detector, unit);
         }
         let across = decode::run_across(&self.carry, piece.text) + 1;
         let near = piece.text.len().min(across.max(known + context));
+        let is_last = near == piece.text.len();
         let mut joined = std::mem::take(&mut self.carry);
         let carried = joined.len();
         joined.extend_from_slice(&piece.text[..near]);
-        let is_whole = near == piece.text.len();
-        let first = Piece {
-            tail: if is_whole { piece.tail } else { Tail::Open },
-            ..*piece
-        };
         let from = if known == 0 {
             carried.saturating_sub(RESETTLED)
         } else {
             carried + known
         };
-        let hold = self.window(
-            &joined,
+        let edge = View {
+            bytes: &joined,
             from,
-            self.cut,
-            -(carried as isize),
-            &first,
-            detector,
-            unit,
-        );
+            cut: self.cut,
+            first: -(carried as isize),
+            is_last,
+        };
+        let hold = self.view(edge, piece, detector, unit);
         joined.truncate(carried);
         joined.shrink_to(4 * context);
         self.carry = joined;
-        if is_whole {
+        if is_last {
             return hold;
         }
-        let known = near.saturating_sub(RESETTLED);
-        let start = known.saturating_sub(context);
-        self.window(
-            &piece.text[start..],
-            known - start,
-            true,
-            start as isize,
+        let from = near.saturating_sub(RESETTLED);
+        let view = View { from, ..view };
+        self.view(
+            view.after(from.saturating_sub(context)),
             piece,
             detector,
             unit,
@@ -177,25 +167,19 @@ impl Scanner {
         &self.carry
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call, spelled three times above"
-    )]
-    fn window(
+    fn view(
         &self,
-        bytes: &[u8],
-        from: usize,
-        cut: bool,
-        first: isize,
+        view: View<'_>,
         piece: &Piece<'_>,
         detector: &Detector,
         unit: &mut Unit,
     ) -> usize {
+        let tail = if view.is_last { piece.tail } else { Tail::Open };
         let window = Window {
-            bytes,
-            from,
-            cut,
-            open: piece.tail != Tail::Closed,
+            bytes: view.bytes,
+            from: view.from,
+            cut: view.cut,
+            open: tail != Tail::Closed,
             json: self.json == Some(true),
             wrappers: self.wrappers,
         };
@@ -204,7 +188,7 @@ impl Scanner {
         decode::walk(window, budget, &mut |text| {
             hits.clear();
             detector.search(text.bytes, text.from, &mut hits);
-            let mut hold = if text.open {
+            let mut hold = if text.open && view.is_last {
                 detector.unfinished(text.bytes)
             } else {
                 0
@@ -217,13 +201,12 @@ impl Scanner {
                 if ending == Ending::Continues {
                     continue;
                 }
-                if (hit.open || ending == Ending::Unknown) && text.open && piece.tail == Tail::Open
-                {
+                if (hit.open || ending == Ending::Unknown) && text.open && tail == Tail::Open {
                     hold = hold.max(text.bytes.len() - hit.start);
                     continue;
                 }
                 found.see(detector.describe(hit.needle), self.place, || {
-                    let at = first + text.origin(hit.start) as isize;
+                    let at = view.first + text.origin(hit.start) as isize;
                     let wire = match usize::try_from(at) {
                         Ok(at) => piece.wire.at(at),
                         Err(_) => self.carried_at(at.unsigned_abs()),
@@ -263,6 +246,30 @@ impl Scanner {
             .filter(|byte| !byte.is_ascii_whitespace());
         if let (Some(first), Some(second)) = (start.next(), start.next()) {
             self.json = Some(decode::is_document(&[first, second]));
+        }
+    }
+}
+
+/// A part of a text, and what is carried in front of it.
+struct View<'a> {
+    bytes: &'a [u8],
+    /// Bytes before this index are only context.
+    from: usize,
+    cut: bool,
+    /// Where the first byte is in the text; negative if it is carried.
+    first: isize,
+    /// Whether it reaches to the text's end, as far as that is there.
+    is_last: bool,
+}
+
+impl View<'_> {
+    fn after(self, start: usize) -> Self {
+        Self {
+            bytes: &self.bytes[start..],
+            from: self.from - start,
+            cut: true,
+            first: start as isize,
+            ..self
         }
     }
 }

@@ -797,7 +797,7 @@ fn inspects_a_request_in_every_place() {
         headers: &[("X-Mac", MAC), ("Cookie", "a=b")],
         body: &[
             format!("gaid={}", &GAID[..20]).as_bytes(),
-            GAID[20..].as_bytes(),
+            &GAID.as_bytes()[20..],
         ],
     });
     let found: Vec<_> = inspection

@@ -2,10 +2,13 @@
 
 #[cfg(feature = "cli")]
 pub mod descriptors;
+mod finder;
 #[cfg(feature = "cli")]
 mod netlink;
 #[cfg(feature = "cli")]
 pub mod netns;
+#[cfg(feature = "cli")]
+pub mod owner;
 #[cfg(feature = "cli")]
 mod passing;
 #[cfg(feature = "cli")]
@@ -50,7 +53,8 @@ pub trait Protect: Send {
 /// Finds out which app a flow belongs to.
 pub trait FindOwner: Send {
     /// Called on a thread of its own, one flow at a time, never on the engine's. `pair` is as the app's kernel sees it.
-    /// Returns executable or package names and `uid:N`; empty where unknown. Must return within a second.
+    /// Returns executable or package names and `uid:N`; empty where unknown. What takes longer than 250 ms counts as
+    /// unknown.
     fn find(&mut self, proto: Proto, pair: Pair) -> Vec<Arc<str>>;
 }
 
@@ -71,7 +75,7 @@ pub struct Options {
 /// A running engine. Dropping it stops the engine as [`Handle::stop`] does.
 pub struct Handle {
     requests: Sender<Request>,
-    waker: Waker,
+    waker: Arc<Waker>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -92,7 +96,7 @@ impl Handle {
     /// Where the poll instance or the thread cannot be made.
     pub fn start(tun: OwnedFd, options: Options) -> io::Result<Handle> {
         let (requests, inbox) = mpsc::channel();
-        let (reactor, waker) = Reactor::new(tun, options, inbox)?;
+        let (reactor, waker) = Reactor::new(tun, options, (requests.clone(), inbox))?;
         let thread = thread::Builder::new()
             .name("untold".into())
             .spawn(move || reactor.run())?;

@@ -5,7 +5,7 @@ mod plan;
 mod user;
 
 use std::{
-    io,
+    io, iter,
     net::IpAddr,
     os::{fd::AsFd, unix::process::CommandExt},
     process::{Child, Command},
@@ -15,12 +15,13 @@ use ipnet::IpNet;
 use socket2::{Domain, Socket, Type};
 
 use super::{
+    owner::{DiagSocket, SockDiag},
     passing,
     tun::{self, Tun},
 };
 use error::At;
 pub use error::{NetnsError, Step};
-use plan::{Lack, Plan};
+use plan::{Entered, Lack, Plan};
 
 /// What the command's network looks like from inside.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct Confined {
     pub child: Child,
     /// The other end of its network.
     pub tun: Tun,
+    /// Finds the programs that its flows belong to, where the kernel can.
+    pub owners: Option<SockDiag>,
     /// What its namespace has to do without, in words.
     pub lacks: Vec<&'static str>,
 }
@@ -82,11 +85,21 @@ pub fn spawn(command: &mut Command, layout: &Layout) -> Result<Confined, NetnsEr
         ]);
     }
     let report = move |plan: &Plan| match plan.enter() {
-        Ok((tun, lacks)) => passing::send(&theirs, &[DONE, lacks, 0, 0, 0, 0], Some(tun.as_fd())),
+        Ok(Entered {
+            tun,
+            index,
+            sockets,
+            lacks,
+        }) => {
+            let [a, b, c, d] = index.to_ne_bytes();
+            let fds = iter::once(tun.as_fd()).chain(sockets.iter().map(AsFd::as_fd));
+            let fds: Vec<_> = fds.collect();
+            passing::send(&theirs, &[DONE, lacks, a, b, c, d], &fds)
+        }
         Err((step, error)) => {
             let code = error.raw_os_error().unwrap_or(libc::EIO);
             let [a, b, c, d] = code.to_ne_bytes();
-            passing::send(&theirs, &[step as u8, 0, a, b, c, d], None)?;
+            passing::send(&theirs, &[step as u8, 0, a, b, c, d], &[])?;
             Err(io::Error::from_raw_os_error(code))
         }
     };
@@ -100,18 +113,24 @@ pub fn spawn(command: &mut Command, layout: &Layout) -> Result<Confined, NetnsEr
             source,
         })?;
     let mut message = [0; 6];
-    let (_, tun) = passing::receive(&ours, &mut message).unwrap_or((0, None));
-    let [step, lacks, code @ ..] = message;
+    let (_, fds) = passing::receive(&ours, &mut message).unwrap_or_default();
+    let mut fds = fds.into_iter();
+    let (tun, sockets) = (fds.next(), fds.next());
+    // The device's index where it all went well, else an errno.
+    let [step, lacks, number @ ..] = message;
     match (spawned, tun) {
         (Ok(child), Some(fd)) => Ok(Confined {
             child,
             tun: Tun::adopt(fd),
+            owners: sockets.map(|fd| {
+                SockDiag::of_namespace(DiagSocket::adopt(fd), u32::from_ne_bytes(number))
+            }),
             lacks: Lack::words(lacks),
         }),
         (Err(source), Some(_)) => Err(NetnsError::Command { source }),
         (Err(source), None) => match Step::from_byte(step) {
             Some(step) => {
-                let source = io::Error::from_raw_os_error(i32::from_ne_bytes(code));
+                let source = io::Error::from_raw_os_error(i32::from_ne_bytes(number));
                 Err(NetnsError::Setup { step, source })
             }
             None => Err(NetnsError::Command { source }),

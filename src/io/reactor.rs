@@ -5,7 +5,10 @@ use std::{
     io::{self, ErrorKind, IoSlice, Read, Write},
     mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
-    sync::mpsc::Receiver,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,6 +17,7 @@ use socket2::{SockAddr, SockRef};
 
 use super::{
     Options, Protect, Request,
+    finder::Finder,
     socket::{Kind, Upstream},
 };
 use crate::{
@@ -30,6 +34,7 @@ pub(super) struct Reactor {
     protect: Box<dyn Protect>,
     events: Box<dyn FnMut(Event) + Send>,
     inbox: Receiver<Request>,
+    finder: Option<Finder>,
     /// By index of their id.
     sockets: Vec<Option<(SocketId, Upstream)>>,
     /// Sockets that may have something to read.
@@ -52,10 +57,12 @@ impl Reactor {
     pub(super) fn new(
         tun: OwnedFd,
         options: Options,
-        inbox: Receiver<Request>,
-    ) -> io::Result<(Self, Waker)> {
+        (requests, inbox): (Sender<Request>, Receiver<Request>),
+    ) -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let find = options.owners;
+        let finder = find.map(|find| Finder::start(find, requests, waker.clone()));
         SockRef::from(&tun).set_nonblocking(true)?;
         poll.registry()
             .register(&mut SourceFd(&tun.as_raw_fd()), TUN, Interest::READABLE)?;
@@ -70,6 +77,7 @@ impl Reactor {
             protect: options.protect,
             events: options.events,
             inbox,
+            finder: finder.transpose()?,
             sockets: Vec::new(),
             ready: Vec::new(),
             started,
@@ -81,7 +89,7 @@ impl Reactor {
         let mut events = Events::with_capacity(256);
         loop {
             let busy = self.tun_ready || !self.ready.is_empty();
-            let timeout = match self.engine.poll_timeout() {
+            let timeout = match self.deadline() {
                 _ if busy => Some(Duration::ZERO),
                 Some(at) => Some(at.saturating_sub(self.started.elapsed())),
                 None => None,
@@ -101,6 +109,7 @@ impl Reactor {
             if asked && self.answer_requests() {
                 return Ok(());
             }
+            self.give_up_on_owners();
             self.engine.handle_timeout(now(self.started));
             self.drain()?;
             if self.tun_ready {
@@ -117,6 +126,24 @@ impl Reactor {
         }
     }
 
+    /// When something is due, on the engine's clock.
+    fn deadline(&mut self) -> Option<Duration> {
+        let owner = self.finder.as_ref().and_then(Finder::deadline);
+        let owner = owner.map(|at| at.saturating_duration_since(self.started));
+        self.engine.poll_timeout().into_iter().chain(owner).min()
+    }
+
+    /// Tells the engine that owners are unknown which were not found in time.
+    fn give_up_on_owners(&mut self) {
+        let Some(finder) = &mut self.finder else {
+            return;
+        };
+        while let Some(flow) = finder.overdue(Instant::now()) {
+            self.engine
+                .handle_owner(flow, Vec::new(), now(self.started));
+        }
+    }
+
     /// Whether the engine is to stop.
     fn answer_requests(&mut self) -> bool {
         let now = now(self.started);
@@ -124,11 +151,19 @@ impl Reactor {
             match request {
                 Request::Rules(rules) => self.engine.set_rules(rules, now),
                 Request::Answer(question, answer) => self.engine.answer(question, answer, now),
-                Request::Owner(flow, owner) => self.engine.handle_owner(flow, owner, now),
                 Request::Complain(message) => (self.events)(Event::Error(ErrorEvent {
                     time: self.started.elapsed().as_secs_f64(),
                     message,
                 })),
+                Request::Owner(flow, owner) => {
+                    if self
+                        .finder
+                        .as_mut()
+                        .is_some_and(|finder| finder.found(flow))
+                    {
+                        self.engine.handle_owner(flow, owner, now);
+                    }
+                }
                 Request::Stop => {
                     self.engine.finish(now);
                     // Whatever is left to say on the way out is said as far as the device takes it.
@@ -253,10 +288,16 @@ impl Reactor {
             Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
             Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
             Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
-            Command::FindOwner { flow, .. } => {
-                return self
-                    .engine
-                    .handle_owner(flow, Vec::new(), now(self.started));
+            Command::FindOwner { flow, proto, pair } => {
+                let asked = self
+                    .finder
+                    .as_mut()
+                    .is_some_and(|finder| finder.ask(flow, proto, pair));
+                if !asked {
+                    self.engine
+                        .handle_owner(flow, Vec::new(), now(self.started));
+                }
+                return;
             }
             Command::Shutdown { socket: id } => {
                 if let Some(socket) = socket(&self.sockets, id) {

@@ -510,7 +510,8 @@ mod tests {
 
     #[test]
     fn names_every_part_whatever_the_pieces() {
-        let table: &[(&str, &[(Part, &str)], Event)] = &[
+        type Row<'a> = (&'a str, &'a [(Part, &'a str)], Event);
+        let table: &[Row<'_>] = &[
             (
                 "GET /a?b=c HTTP/1.1\r\nHost: h.example\r\n\r\nGET",
                 &[

@@ -19,6 +19,7 @@ mod harness;
 mod http;
 mod icmp;
 mod leaks;
+mod owner;
 mod program;
 mod tcp;
 mod tls;

@@ -265,7 +265,7 @@ fn an_attached_tun_serves_its_own_namespace() {
 }
 
 /// Starts `untold run --tun gate0` and waits until it has attached, which the kernel tells in `fdinfo`.
-fn attach(words: &[&str]) -> Child {
+pub fn attach(words: &[&str]) -> Child {
     let mut command = Command::new(PROGRAM);
     command
         .args(["run", "--tun", "gate0"])
@@ -285,7 +285,7 @@ fn attach(words: &[&str]) -> Child {
     child
 }
 
-fn interrupt(child: &mut Child) -> Option<i32> {
+pub fn interrupt(child: &mut Child) -> Option<i32> {
     ns::run("kill", &["-INT", &child.id().to_string()]);
     child.wait().expect("it is our child").code()
 }
@@ -320,7 +320,7 @@ fn untold(words: &[&str], command: &[&str]) -> Output {
     finish(program)
 }
 
-fn finish(mut command: Command) -> Output {
+pub fn finish(mut command: Command) -> Output {
     command
         .stdin(Stdio::null())
         .output()
@@ -328,7 +328,7 @@ fn finish(mut command: Command) -> Output {
 }
 
 /// The program and its files, where a person without rights can read them.
-fn write_files(rules: &str) {
+pub fn write_files(rules: &str) {
     let files = [
         (IDENTITY, registration::identity().into_bytes()),
         (POLICY, rules.as_bytes().to_vec()),
@@ -350,13 +350,13 @@ fn body() -> Vec<u8> {
     request[head + 4..].to_vec()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-const PROGRAM: &str = "/run/untold";
+pub const PROGRAM: &str = "/run/untold";
 const IDENTITY: &str = "/run/identity.toml";
-const POLICY: &str = "/run/policy.toml";
+pub const POLICY: &str = "/run/policy.toml";
 const BODY: &str = "/run/body";
 const CURL: [&str; 6] = [
     "curl",

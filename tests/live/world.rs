@@ -21,7 +21,7 @@ use untold::{
     engine,
     event::{Event, FindingEvent},
     inspect::Rules,
-    io::{Handle, Options, Protect},
+    io::{FindOwner, Handle, Options, Protect},
     policy::{self, Policy},
 };
 
@@ -44,6 +44,8 @@ pub struct Setup {
     pub lists: Vec<String>,
     /// Identity file.
     pub identity: String,
+    /// How owners are found.
+    pub owners: Option<Box<dyn FindOwner>>,
     /// No engine: the app's tun leads to the servers through the kernel's own forwarding. With [`DIRECT`]
     /// set that is so for every test, to tell a fault of a test from one of the engine.
     pub direct: bool,
@@ -58,6 +60,7 @@ impl Default for Setup {
             policy: String::new(),
             lists: Vec::new(),
             identity: crate::registration::identity(),
+            owners: None,
             direct: std::env::var_os(DIRECT).is_some(),
         }
     }
@@ -161,7 +164,7 @@ impl World {
         let options = Options {
             config,
             rules: rules(&setup),
-            owners: None,
+            owners: setup.owners,
             protect: Box::new(Nothing),
             events: Box::new(move |event| events.lock().unwrap().push(event)),
         };

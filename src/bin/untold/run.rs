@@ -23,8 +23,9 @@ use untold::{
     event::{ErrorEvent, Event},
     inspect::Rules,
     io::{
-        Handle, Options, Protect, descriptors,
+        FindOwner, Handle, Options, Protect, descriptors,
         netns::{self, Confined, Layout, NetnsError},
+        owner::SockDiag,
         signal::{Foreground, Hangup, Stop},
         tty::Terminal,
         tun::{self, Tun},
@@ -140,7 +141,7 @@ fn attach(
         (None, None) => Box::new(Unprotected),
     };
     let options = Options {
-        owners: None,
+        owners: finder(SockDiag::open(device)),
         config,
         rules,
         protect,
@@ -184,6 +185,7 @@ fn command(args: &args::Run, rules: Rules, reloading: (Reloader, Stopper)) -> Re
     let Confined {
         mut child,
         tun,
+        owners,
         lacks,
     } = netns::spawn(&mut command, &layout)
         .map_err(|error| refused(program.to_string_lossy().as_ref(), error))?;
@@ -199,7 +201,7 @@ fn command(args: &args::Run, rules: Rules, reloading: (Reloader, Stopper)) -> Re
     });
     let (asking, events) = asking(args, terminal.as_ref(), events);
     let options = Options {
-        owners: None,
+        owners: owners.map(boxed),
         config,
         rules,
         protect: Box::new(Unprotected),
@@ -218,6 +220,20 @@ fn command(args: &args::Run, rules: Rules, reloading: (Reloader, Stopper)) -> Re
     let tally = printer.finish()?;
     ended.map_err(Failure::machine)?;
     Ok(tally.status(code(status)))
+}
+
+/// Owners of the flows of a device that is there already, where the kernel can tell.
+fn finder(opened: io::Result<SockDiag>) -> Option<Box<dyn FindOwner>> {
+    if let Err(error) = &opened {
+        say(format_args!(
+            "rules with `app` match nothing: the kernel does not tell whose a socket is ({error})"
+        ));
+    }
+    opened.ok().map(boxed)
+}
+
+fn boxed(owners: SockDiag) -> Box<dyn FindOwner> {
+    Box::new(owners)
 }
 
 /// Starts an engine with as many descriptors as the process may have; fewer flows fit where that is refused.

@@ -14,6 +14,7 @@ use super::{
     user::User,
 };
 use crate::io::{
+    owner::DiagSocket,
     signal,
     tun::{self, Tun},
 };
@@ -24,6 +25,17 @@ pub(super) struct Plan {
     /// Whether a user namespace is needed, and the ids to map into it.
     ids: Option<(libc::uid_t, libc::gid_t)>,
     pub(super) user: Option<User>,
+}
+
+/// What a process in the namespace has to hand over.
+pub(super) struct Entered {
+    pub(super) tun: Tun,
+    /// The device's.
+    pub(super) index: u32,
+    /// To the namespace's tables of sockets.
+    pub(super) sockets: Option<DiagSocket>,
+    /// Of [`Lack`].
+    pub(super) lacks: u8,
 }
 
 impl Plan {
@@ -39,7 +51,7 @@ impl Plan {
     }
 
     /// Everything that happens in the child before it becomes the command.
-    pub(super) fn enter(&self) -> Result<(Tun, u8), Failure> {
+    pub(super) fn enter(&self) -> Result<Entered, Failure> {
         signal::restore();
         self.unshare()?;
         tun::loopback(&[]).at(Step::Loopback)?;
@@ -65,11 +77,21 @@ impl Plan {
         if !resolve_by(reachable).at(Step::Resolver)? {
             lacks |= Lack::Resolver as u8;
         }
+        let index = tun::index(name).at(Step::Device)?;
+        let sockets = DiagSocket::open().ok();
+        if sockets.is_none() {
+            lacks |= Lack::Owners as u8;
+        }
         let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", self.ping_groups());
         if let Some(user) = &self.user {
             user.become_it().at(Step::User)?;
         }
-        Ok((tun, lacks))
+        Ok(Entered {
+            tun,
+            index,
+            sockets,
+            lacks,
+        })
     }
 
     /// Network and mount namespaces, and before them a user namespace where the caller is not root.
@@ -140,6 +162,7 @@ fn resolve_by<'a>(resolvers: impl Iterator<Item = &'a IpAddr>) -> io::Result<boo
 pub(super) enum Lack {
     Ipv6 = 1,
     Resolver = 2,
+    Owners = 4,
 }
 
 impl Lack {
@@ -149,6 +172,10 @@ impl Lack {
             (
                 Lack::Resolver,
                 "there is no /etc/resolv.conf here, so names cannot be resolved in the namespace",
+            ),
+            (
+                Lack::Owners,
+                "this kernel does not tell whose a socket is (NETLINK_SOCK_DIAG), so rules with `app` match nothing",
             ),
         ];
         all.iter()
