@@ -393,6 +393,24 @@ impl Engine {
         }));
     }
 
+    /// Tells of findings of a flow that has ended before anybody answered: they went nowhere.
+    pub(super) fn tell_unsettled(
+        events: &mut VecDeque<Event>,
+        record: &mut Record,
+        findings: Vec<Finding>,
+        asking: &Verdict,
+        time: Duration,
+    ) {
+        if findings.is_empty() {
+            return;
+        }
+        record.verdict = Verdict {
+            action: Action::Block,
+            ..asking.clone()
+        };
+        Self::tell_findings(events, record, findings, &record.verdict, time);
+    }
+
     /// Tells of findings whose verdict was open until now.
     pub(super) fn tell_findings(
         events: &mut VecDeque<Event>,

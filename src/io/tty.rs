@@ -1,5 +1,7 @@
 //! The controlling terminal, shared between a command and questions to the person at it (termios(3), credentials(7)).
 
+mod readers;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
@@ -66,6 +68,9 @@ impl Terminal {
             return Err(error);
         }
         job.asking = true;
+        if job.command == Some(front) {
+            stop_readers(front);
+        }
         Ok(Prompt {
             terminal: self,
             saved,
@@ -256,11 +261,16 @@ fn question_mode(mut attributes: libc::termios) -> libc::termios {
 /// Stops our whole process group as Ctrl-Z would, for the shell to see, and comes back when it is continued. A group
 /// that no shell watches is not stopped (setpgid(2)).
 fn stop_ourselves() {
-    // SAFETY: both calls take numbers alone. The second one is for this thread, so that it does not run on while another
-    // one takes the signal.
-    unsafe {
-        libc::kill(0, libc::SIGTSTP);
-        libc::raise(libc::SIGTSTP);
+    // SAFETY: takes numbers alone.
+    unsafe { libc::kill(0, libc::SIGTSTP) };
+}
+
+/// Stops whom of a group the kernel would stop if it began to read only now: it looks at the beginning of a read, and one
+/// that waits in it already would take the first key from us.
+fn stop_readers(group: libc::pid_t) {
+    for reader in readers::waiting(group) {
+        // SAFETY: takes numbers alone.
+        unsafe { libc::kill(reader, libc::SIGTTIN) };
     }
 }
 

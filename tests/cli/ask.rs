@@ -256,15 +256,19 @@ fn an_answer_that_cannot_be_written_counts_and_the_person_is_told() {
         "ask::an_answer_that_cannot_be_written_counts_and_the_person_is_told",
         || {
             let (collector, files) = (Collector::start(), Files::new());
-            // A file where the folder should be.
-            files.folder.file("config", "");
+            let folder = files.folder.path("config");
+            fs::create_dir(&folder).unwrap();
+            let mount = Command::new("mount")
+                .args(["-t", "tmpfs", "-o", "ro", "none", &folder])
+                .status();
+            assert!(mount.unwrap().success());
             let mut terminal = files.ask(collector.port, "patient patient");
             terminal.question();
             terminal.answer("allow always\n");
             let shown = terminal.shows("\n");
             let shown = shown + &terminal.shows("\n");
             assert!(
-                shown.contains("for this run only: ") && shown.contains("not a directory"),
+                shown.contains("for this run only: ") && shown.contains("read-only file system"),
                 "{shown}"
             );
             terminal.shows("patient: answered");
@@ -543,7 +547,8 @@ fn questions_queue_and_lines_of_ours_do_not_run_into_them() {
             command
                 .arg("run")
                 .args(files.options())
-                .args(["--", "sh", "-c", &script]);
+                .args(["--", "sh", "-c", &script])
+                .env("TERM", "dumb");
             let mut terminal = Terminal::start(&mut command, 60, None);
             let first = terminal.question();
             thread::sleep(Duration::from_secs(1));
@@ -751,7 +756,7 @@ fn sighup_reads_again_and_is_not_the_commands() {
     isolated("ask::sighup_reads_again_and_is_not_the_commands", || {
         let files = Files::new();
         let policy = files.folder.file("p.toml", "# open\n");
-        let script = "trap 'exit 9' HUP; grep -E '^Sig(Blk|Ign)' /proc/$$/status >&2; echo ready >&2; read line; exit 5";
+        let script = "trap 'exit 9' HUP; grep '^SigBlk' /proc/self/status >&2; echo ready >&2; read line; exit 5";
         let mut command = command();
         command.args([
             "run",
