@@ -695,13 +695,21 @@ impl Engine {
 
     fn end_datagrams(&mut self, key: Key) {
         let time = self.since_start();
-        let Some(flow) = self.datagrams.flows.remove(key) else {
+        let Some(mut flow) = self.datagrams.flows.remove(key) else {
             return;
         };
         self.datagrams
             .by_pair
             .remove(&(flow.record.facts.proto, flow.pair));
         self.held -= flow.held();
+        let pending = std::mem::take(&mut flow.pending);
+        Self::tell_unsettled(
+            &mut self.events,
+            &mut flow.record,
+            pending,
+            &flow.asking,
+            time,
+        );
         self.events.push_back(flow.record.flow_event(time));
         let Some(mapping_key) = flow.mapping else {
             return;

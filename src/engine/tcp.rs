@@ -932,6 +932,14 @@ impl Engine {
                     .arm(TimerKey::TimeWait, at, &mut self.time_waits.armed);
             }
         }
+        let pending = std::mem::take(&mut flow.pending);
+        Self::tell_unsettled(
+            &mut self.events,
+            &mut flow.record,
+            pending,
+            &flow.asking,
+            time,
+        );
         self.events.push_back(flow.record.flow_event(time));
     }
 
