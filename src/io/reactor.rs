@@ -194,6 +194,7 @@ impl Reactor {
                     self.tape.answer(now, question, answer);
                     self.engine.answer(question, answer, now);
                 }
+                Request::Complain(message) => self.say(message),
                 Request::Owner(flow, owner) => {
                     if self
                         .finder

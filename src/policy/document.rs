@@ -21,14 +21,25 @@ use crate::{
     event::{Action, Proto},
 };
 
+pub(super) use faults::faults;
+
 /// Reads and checks a policy.
 pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    parse_with(file, text, POLICY)
+}
+
+/// Reads and checks a file of answers: a policy of rules alone.
+pub(super) fn parse_answers(file: &str, text: &str) -> Result<Config, ConfigError> {
+    parse_with(file, text, &["rule"])
+}
+
+fn parse_with(file: &str, text: &str, sections: &[&str]) -> Result<Config, ConfigError> {
     let source = Source {
         file: file.into(),
         text,
     };
     let table = DeTable::parse(text).map_err(|error| source.toml_error(&error))?;
-    check_keys(&source, table.get_ref())?;
+    check_keys(&source, table.get_ref(), sections)?;
     let document: Document = read(table).map_err(|error| source.toml_error(&error))?;
     let rules = (1..)
         .zip(document.rule)
@@ -154,6 +165,7 @@ impl Source<'_> {
         Ok(RuleEntry {
             number,
             line,
+            answers: None,
             app: rule.app.map(|app| self.app(app)).transpose()?,
             to: rule.to.map(|Read(to)| to),
             ports: rule.port.map(|Read(ports)| ports),
@@ -247,15 +259,31 @@ fn read<T: DeserializeOwned>(table: Spanned<DeTable<'_>>) -> Result<T, toml::de:
 }
 
 /// Refuses the first key, in the order of the file, that means nothing here.
-fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigError> {
+/// The sections of a policy.
+const POLICY: &[&str] = &["default", "limits", "rule", "list"];
+
+fn check_keys(
+    source: &Source<'_>,
+    document: &DeTable<'_>,
+    sections: &[&str],
+) -> Result<(), ConfigError> {
+    let first = key_faults(document, sections)
+        .into_iter()
+        .min_by_key(|(span, _)| span.start);
+    match first {
+        Some((span, reason)) => Err(source.error(span, reason)),
+        None => Ok(()),
+    }
+}
+
+/// Every key that means nothing here.
+fn key_faults(document: &DeTable<'_>, sections: &[&str]) -> Vec<(Range<usize>, String)> {
     let mut faults = Vec::new();
-    check_table(
-        document,
-        "the policy",
-        &["default", "limits", "rule", "list"],
-        &[],
-        &mut faults,
-    );
+    let what = match sections {
+        ["rule"] => "a file of answers, which holds rules alone",
+        _ => "the policy",
+    };
+    check_table(document, what, sections, &[], &mut faults);
     for (section, known, later) in SECTIONS {
         let Some(value) = document.get(*section) else {
             continue;
@@ -295,10 +323,7 @@ fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigE
             )),
         }
     }
-    match faults.into_iter().min_by_key(|(span, _)| span.start) {
-        Some((span, reason)) => Err(source.error(span, reason)),
-        None => Ok(()),
-    }
+    faults
 }
 
 fn check_table(
@@ -355,5 +380,6 @@ const SECTIONS: &[(&str, &[&str], &[&str])] = &[
     ("list", &["name", "source", "format", "action"], &[]),
 ];
 
+mod faults;
 #[cfg(test)]
 mod tests;
