@@ -546,6 +546,12 @@ impl Engine {
         key
     }
 
+    /// The socket that carries what `source` sends, if there is one.
+    pub(super) fn datagram_socket(&self, proto: Proto, source: SocketAddr) -> Option<SocketId> {
+        let mapping = self.datagrams.by_source.get(&(proto, source))?;
+        Some(SocketId(self.datagrams.mappings.get(*mapping)?.socket))
+    }
+
     fn forward(&mut self, flow: Key, slot: usize, span: Span, to: SocketAddr) {
         let mapping = self.datagrams.flows.get(flow).and_then(|flow| flow.mapping);
         let Some(mapping) = mapping.and_then(|key| self.datagrams.mappings.get(key)) else {
