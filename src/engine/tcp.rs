@@ -254,6 +254,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let here = match bytes {
@@ -344,6 +345,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let step = ask(stream, out.held(), &mut cx);
