@@ -26,8 +26,8 @@ mod to;
 
 pub use check::{Outline, Surroundings, Warning};
 pub use config::{Config, ListSource, Place};
-pub use explain::{Explanation, Reason};
 pub use domain::wire_name;
+pub use explain::{Explanation, Reason};
 pub use judge::{Facts, Policy};
 pub use listfile::{ListReport, RejectedLine};
 
