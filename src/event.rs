@@ -238,7 +238,8 @@ pub enum Action {
 pub struct Verdict {
     /// What is done.
     pub action: Action,
-    /// The rule that decided: `rule.N` (counted from 1), `list.NAME`, or `default.KEY`.
+    /// The rule that decided: `rule.N` (counted from 1), `answer.N` (a rule of the file of answers),
+    /// `list.NAME`, or `default.KEY`.
     pub rule: Arc<str>,
     /// Whether a rule with `sends`, or a person's answer, approved the identifiers concerned.
     pub approved: bool,
@@ -386,6 +387,8 @@ pub struct AskEvent {
     pub app: Option<Arc<str>>,
     /// The name that the destination goes by.
     pub name: Option<Arc<str>>,
+    /// Where that name comes from: `dns` where an answer gave it, even if the flow claims it too; else a mere claim.
+    pub name_from: Option<NameSource>,
     /// What was found, as far as it is known when the question is put; empty where it is about the connection.
     pub findings: Vec<Finding>,
     /// The rule that asks.

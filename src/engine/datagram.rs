@@ -262,6 +262,7 @@ impl Engine {
             now: self.now.mono,
             room: self.limits.hold_per_flow,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let step = flow.stream.datagram(bytes, &mut cx);
@@ -469,6 +470,7 @@ impl Engine {
                     now: self.now.mono,
                     room: self.limits.hold_per_flow,
                     can_ask: self.config.can_ask,
+                    scratch: &mut self.decoding,
                     notices: &mut self.notices,
                 };
                 flow.stream.answer(Action::Allow, &[], &mut cx);
@@ -693,13 +695,21 @@ impl Engine {
 
     fn end_datagrams(&mut self, key: Key) {
         let time = self.since_start();
-        let Some(flow) = self.datagrams.flows.remove(key) else {
+        let Some(mut flow) = self.datagrams.flows.remove(key) else {
             return;
         };
         self.datagrams
             .by_pair
             .remove(&(flow.record.facts.proto, flow.pair));
         self.held -= flow.held();
+        let pending = std::mem::take(&mut flow.pending);
+        Self::tell_unsettled(
+            &mut self.events,
+            &mut flow.record,
+            pending,
+            &flow.asking,
+            time,
+        );
         self.events.push_back(flow.record.flow_event(time));
         let Some(mapping_key) = flow.mapping else {
             return;

@@ -10,7 +10,7 @@ use std::{
 use super::{Engine, Now, Record, TimerKey, Waiter};
 use crate::{
     event::{
-        Action, AnswerEvent, AnsweredBy, AskEvent, Event, Finding, FindingEvent, Kind,
+        Action, AnswerEvent, AnsweredBy, AskEvent, Event, Finding, FindingEvent, Kind, NameSource,
         QuestionNumber, Scope, Verdict,
     },
     flow::still_due,
@@ -177,9 +177,10 @@ impl Subject {
             .collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let to = match record.name() {
-            Some((name, _)) => Destination::Name(name),
-            None => Destination::Address(record.pair.dst.ip()),
+        // A name that the flow alone gives could be anybody's: an answer about it must not open another address.
+        let to = match record.proven_name() {
+            Some((name, NameSource::Dns)) => Destination::Name(name),
+            _ => Destination::Address(record.pair.dst.ip()),
         };
         Self {
             app: record.facts.app.first().cloned(),
@@ -267,6 +268,7 @@ impl Engine {
         );
         self.timers
             .arm(TimerKey::Questions, deadline, &mut self.questions.armed);
+        let (name, name_from) = record.proven_name().unzip();
         self.events.push_back(Event::Ask(AskEvent {
             time: self.since_start().as_secs_f64(),
             question: number,
@@ -274,7 +276,8 @@ impl Engine {
             proto: record.facts.proto,
             dst: record.pair.dst,
             app: record.facts.app.first().cloned(),
-            name: record.name().map(|(name, _)| name),
+            name,
+            name_from,
             findings: findings.to_vec(),
             rule: verdict.rule.clone(),
             timeout: timeout.as_secs_f64(),
@@ -388,6 +391,24 @@ impl Engine {
             scope,
             by,
         }));
+    }
+
+    /// Tells of findings of a flow that has ended before anybody answered: they went nowhere.
+    pub(super) fn tell_unsettled(
+        events: &mut VecDeque<Event>,
+        record: &mut Record,
+        findings: Vec<Finding>,
+        asking: &Verdict,
+        time: Duration,
+    ) {
+        if findings.is_empty() {
+            return;
+        }
+        record.verdict = Verdict {
+            action: Action::Block,
+            ..asking.clone()
+        };
+        Self::tell_findings(events, record, findings, &record.verdict, time);
     }
 
     /// Tells of findings whose verdict was open until now.

@@ -121,4 +121,14 @@ impl Record {
             .find(|(_, from)| *from != NameSource::Dns);
         claimed.or(self.facts.names.first()).cloned()
     }
+
+    /// As [`Record::name`], but from DNS where an answer gave the same name.
+    pub(crate) fn proven_name(&self) -> Option<(Arc<str>, NameSource)> {
+        let (name, from) = self.name()?;
+        let given = (name.clone(), NameSource::Dns);
+        Some(match self.facts.names.contains(&given) {
+            true => given,
+            false => (name, from),
+        })
+    }
 }

@@ -414,6 +414,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let here = match bytes {
@@ -513,6 +514,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let step = ask(stream, out.held(), &mut cx);
@@ -930,6 +932,14 @@ impl Engine {
                     .arm(TimerKey::TimeWait, at, &mut self.time_waits.armed);
             }
         }
+        let pending = std::mem::take(&mut flow.pending);
+        Self::tell_unsettled(
+            &mut self.events,
+            &mut flow.record,
+            pending,
+            &flow.asking,
+            time,
+        );
         self.events.push_back(flow.record.flow_event(time));
     }
 

@@ -152,6 +152,7 @@ fn events() -> Vec<Event> {
         approved: false,
     };
     let ask = AskEvent {
+        name_from: None,
         time: 0.0,
         question: 1,
         flow: 1,

@@ -18,7 +18,11 @@ mod reactor;
 pub mod signal;
 mod socket;
 #[cfg(feature = "cli")]
+pub mod tty;
+#[cfg(feature = "cli")]
 pub mod tun;
+#[cfg(feature = "cli")]
+pub mod watch;
 
 use std::{
     io,
@@ -80,6 +84,7 @@ enum Request {
     Rules(Rules),
     Answer(QuestionNumber, Answer),
     Owner(OwnerId, Vec<Arc<str>>),
+    Complain(String),
     Stop,
 }
 
@@ -110,6 +115,11 @@ impl Handle {
     /// Passes on a person's answer to a question.
     pub fn answer(&self, question: QuestionNumber, answer: Answer) {
         self.request(Request::Answer(question, answer));
+    }
+
+    /// Tells whoever gets the events of something that a person can act on, as an [`Event::Error`].
+    pub fn complain(&self, message: String) {
+        self.request(Request::Complain(message));
     }
 
     /// Whether the engine's thread has ended by itself: the tun is gone.

@@ -151,6 +151,10 @@ impl Reactor {
             match request {
                 Request::Rules(rules) => self.engine.set_rules(rules, now),
                 Request::Answer(question, answer) => self.engine.answer(question, answer, now),
+                Request::Complain(message) => (self.events)(Event::Error(ErrorEvent {
+                    time: self.started.elapsed().as_secs_f64(),
+                    message,
+                })),
                 Request::Owner(flow, owner) => {
                     if self
                         .finder

@@ -44,6 +44,25 @@ impl Config {
         document::faults(file, text)
     }
 
+    /// Adds the rules of a file of answers, on a par with the policy's own; verdicts call them `answer.N`.
+    ///
+    /// # Errors
+    /// Where the text is no policy, or holds anything but rules.
+    pub fn with_answers(mut self, file: &str, text: &str) -> Result<Config, ConfigError> {
+        let answers = document::parse_answers(file, text)?;
+        self.rules
+            .extend(answers.rules.into_iter().map(|rule| RuleEntry {
+                answers: Some(answers.file.clone()),
+                ..rule
+            }));
+        Ok(self)
+    }
+
+    /// Returns how many rules there are, those of answers included.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
     /// Returns the lists whose text the shell has to read, in order; a relative path is relative to the policy file.
     pub fn lists(&self) -> &[ListSource] {
         &self.lists
@@ -115,6 +134,8 @@ pub(super) struct RuleEntry {
     /// From 1, in the order of the file.
     pub(super) number: u32,
     pub(super) line: Option<u32>,
+    /// The file of answers that it stands in, where it does not stand in the policy itself.
+    pub(super) answers: Option<Arc<str>>,
     pub(super) app: Option<Arc<str>>,
     pub(super) to: Option<To>,
     pub(super) ports: Option<Ports>,

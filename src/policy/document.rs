@@ -25,12 +25,21 @@ pub(super) use faults::faults;
 
 /// Reads and checks a policy.
 pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    parse_with(file, text, POLICY)
+}
+
+/// Reads and checks a file of answers: a policy of rules alone.
+pub(super) fn parse_answers(file: &str, text: &str) -> Result<Config, ConfigError> {
+    parse_with(file, text, &["rule"])
+}
+
+fn parse_with(file: &str, text: &str, sections: &[&str]) -> Result<Config, ConfigError> {
     let source = Source {
         file: file.into(),
         text,
     };
     let table = DeTable::parse(text).map_err(|error| source.toml_error(&error))?;
-    check_keys(&source, table.get_ref())?;
+    check_keys(&source, table.get_ref(), sections)?;
     let document: Document = read(table).map_err(|error| source.toml_error(&error))?;
     let rules = (1..)
         .zip(document.rule)
@@ -156,6 +165,7 @@ impl Source<'_> {
         Ok(RuleEntry {
             number,
             line,
+            answers: None,
             app: rule.app.map(|app| self.app(app)).transpose()?,
             to: rule.to.map(|Read(to)| to),
             ports: rule.port.map(|Read(ports)| ports),
@@ -249,8 +259,15 @@ fn read<T: DeserializeOwned>(table: Spanned<DeTable<'_>>) -> Result<T, toml::de:
 }
 
 /// Refuses the first key, in the order of the file, that means nothing here.
-fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigError> {
-    let first = key_faults(document)
+/// The sections of a policy.
+const POLICY: &[&str] = &["default", "limits", "rule", "list"];
+
+fn check_keys(
+    source: &Source<'_>,
+    document: &DeTable<'_>,
+    sections: &[&str],
+) -> Result<(), ConfigError> {
+    let first = key_faults(document, sections)
         .into_iter()
         .min_by_key(|(span, _)| span.start);
     match first {
@@ -260,15 +277,13 @@ fn check_keys(source: &Source<'_>, document: &DeTable<'_>) -> Result<(), ConfigE
 }
 
 /// Every key that means nothing here.
-fn key_faults(document: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
+fn key_faults(document: &DeTable<'_>, sections: &[&str]) -> Vec<(Range<usize>, String)> {
     let mut faults = Vec::new();
-    check_table(
-        document,
-        "the policy",
-        &["default", "limits", "rule", "list"],
-        &[],
-        &mut faults,
-    );
+    let what = match sections {
+        ["rule"] => "a file of answers, which holds rules alone",
+        _ => "the policy",
+    };
+    check_table(document, what, sections, &[], &mut faults);
     for (section, known, later) in SECTIONS {
         let Some(value) = document.get(*section) else {
             continue;

@@ -255,6 +255,7 @@ impl Policy {
                 let rule = |(number, to): (u32, &To)| RuleEntry {
                     number,
                     line: None,
+                    answers: None,
                     app: app.cloned(),
                     to: Some(to.clone()),
                     ports: port.then_some(Ports {

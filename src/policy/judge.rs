@@ -32,7 +32,7 @@ pub struct Policy {
     pub(super) limits: Limits,
     pub(super) rules: Rules,
     pub(super) lists: Arc<Lists>,
-    /// `rule.N`, by position.
+    /// `rule.N` or `answer.N`, by position.
     names: Vec<Arc<str>>,
     default_names: [Arc<str>; 4],
 }
@@ -193,7 +193,10 @@ impl Policy {
         let names = rules
             .all()
             .iter()
-            .map(|rule| format!("rule.{}", rule.number).into())
+            .map(|rule| match rule.answers {
+                None => format!("rule.{}", rule.number).into(),
+                Some(_) => format!("answer.{}", rule.number).into(),
+            })
             .collect();
         let default_names =
             DefaultKey::ALL.map(|default| format!("default.{}", default.key()).into());
@@ -286,7 +289,13 @@ impl Policy {
 
     pub(super) fn place_of(&self, cause: Cause) -> Place {
         let line = match cause {
-            Cause::Rule(position) => self.rules.all()[position].line,
+            Cause::Rule(position) => {
+                let rule = &self.rules.all()[position];
+                return Place {
+                    file: rule.answers.as_ref().unwrap_or(&self.file).clone(),
+                    line: rule.line,
+                };
+            }
             Cause::List(list) => self.lists.lists[list].place.line,
             Cause::Default(default) => default.action(&self.defaults).line,
         };

@@ -14,7 +14,7 @@ use crate::event::{Action, Kind, Proto};
 
 /// The rules of one policy. A rule is named by its position, and of two that match the one at the lower position decides.
 pub(super) struct Rules {
-    /// Most specific first; equals by strictness, then as in the file.
+    /// Most specific first; equals by strictness, then the policy's before answers, as in the file.
     rules: Vec<RuleEntry>,
     connection: Index,
     leak: Index,
@@ -22,7 +22,10 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn new(mut rules: Vec<RuleEntry>) -> Rules {
-        rules.sort_by_key(|rule| (Reverse(Rank::of(rule)), Reverse(rule.action), rule.number));
+        rules.sort_by_key(|rule| {
+            let place = (rule.answers.is_some(), rule.number);
+            (Reverse(Rank::of(rule)), Reverse(rule.action), place)
+        });
         let (mut connection, mut leak) = (Index::default(), Index::default());
         for (position, rule) in rules.iter().enumerate() {
             let index = if rule.sends.is_some() {

@@ -77,6 +77,9 @@ pub struct Run {
     pub rules: Rules,
     #[command(flatten)]
     pub output: Output,
+    /// Ask on the terminal where the policy says so
+    #[arg(long)]
+    pub ask: bool,
     /// Largest packet of the tun device that is made for CMD, bytes
     #[arg(long, value_name = "BYTES", default_value_t = 65_535, conflicts_with = "tun",
           value_parser = clap::value_parser!(u32).range(1_280..=65_535))]
@@ -200,6 +203,10 @@ pub struct Rules {
     /// Policy (TOML); without one, identifiers go nowhere and everything else passes
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Answers "always" of earlier questions (TOML), beside the policy; run reads and writes
+    /// $XDG_CONFIG_HOME/untold/answers.toml where absent
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
     /// Your identifiers (TOML), what is looked for
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
@@ -346,7 +353,7 @@ mod tests {
             ("untold run --tun t -- true", "cannot be used with"),
             ("untold run --mark 1 -- true", "--mark"),
             ("untold run --mtu 576 -- true", "576"),
-            ("untold run --ask -- true", "--ask"),
+            ("untold replay --ask c.pcap", "--ask"),
             ("untold explain", "--to"),
             ("untold explain --to a.example --sends imie", "imei, meid"),
             ("untold explain --to a.example --proto gre", "tcp"),

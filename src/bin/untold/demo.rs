@@ -7,7 +7,6 @@ mod story;
 use std::{
     io::{self, Read, Write},
     net::{TcpStream, ToSocketAddrs},
-    path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -22,7 +21,7 @@ use untold::{
         netns::{self, Confined, Layout},
         signal::Foreground,
     },
-    policy,
+    policy::{self, Policy},
 };
 
 use crate::{
@@ -143,7 +142,7 @@ impl Stage {
             .arg(CLIENT)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        let foreground = Foreground::take();
+        let foreground = Foreground::take(None);
         let Confined { mut child, tun, .. } =
             netns::spawn(&mut command, &layout).map_err(Failure::machine)?;
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -213,7 +212,7 @@ fn post() -> io::Result<String> {
 fn rules(text: &str) -> Result<Rules, Failure> {
     let identity = Identity::parse("identity.toml", IDENTITY)?;
     let config = policy::Config::parse("policy.toml", text)?;
-    let policy = load::policy(config, Path::new(""))?;
+    let policy = Policy::new(config, Vec::new())?;
     let detector = Detector::new(&identity, &load::random()?);
     Ok(Rules {
         detector: Arc::new(detector),

@@ -64,7 +64,7 @@ pub fn complain(failure: &Failure) {
 
 /// Writes one line of ours to stderr; a closed stderr is nobody's loss.
 pub fn say(line: impl fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "untold: {line}");
+    let _ = writeln!(std::io::stderr(), "{}untold: {line}", crate::ask::over());
 }
 
 /// Says where a panic happened, and nothing of what it was about: its text could hold an identifier.

@@ -1,7 +1,9 @@
 //! The command line: arguments in, lines and an exit status out. All judging is the library's.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod args;
+mod ask;
 mod check;
 mod demo;
 mod explain;
@@ -13,6 +15,7 @@ mod manual;
 mod page;
 mod paint;
 mod print;
+mod reload;
 mod replay;
 mod report;
 mod run;

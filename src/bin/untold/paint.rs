@@ -44,15 +44,21 @@ impl Paint {
                 std::io::stderr().is_terminal()
             }
         };
-        let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && env::var_os("TERM").is_some_and(|term| term != "dumb");
         let width = if terminal {
             table.width().map(usize::from).filter(|&width| width > 0)
         } else {
             None
         };
         Paint {
-            colour: terminal && wanted,
+            colour: terminal && wanted(),
+            width,
+        }
+    }
+
+    /// For a terminal of this width.
+    pub fn terminal(width: Option<usize>) -> Paint {
+        Paint {
+            colour: wanted(),
             width,
         }
     }
@@ -73,6 +79,11 @@ impl Paint {
             text,
         }
     }
+}
+
+fn wanted() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
 /// Text with a look. A width in the format is of the text alone.

@@ -8,8 +8,8 @@ use std::{
 
 use serde::Serialize;
 use untold::event::{
-    Action, Confidence, Event, Finding, FindingEvent, FlowEvent, FlowNumber, Place, Spelling,
-    Wrapper,
+    Action, AskEvent, Confidence, Event, Finding, FindingEvent, FlowEvent, FlowNumber, Place,
+    Spelling, Wrapper,
 };
 
 use crate::{
@@ -83,7 +83,7 @@ impl People {
 
     fn line(&mut self, line: &str) {
         // Nobody reads any more: the exit status still says what happened.
-        let _ = writeln!(self.out, "{line}");
+        let _ = writeln!(self.out, "{}{line}", crate::ask::over());
     }
 }
 
@@ -194,6 +194,32 @@ pub fn place(finding: &Finding) -> String {
         at => word(&at),
     };
     format!("{part}, byte {}", finding.offset)
+}
+
+/// A question in one line, for a comment.
+pub fn subject(asked: &AskEvent) -> String {
+    let app = asked.app.as_deref().unwrap_or("an unknown app");
+    let to = destination(asked.name.as_deref(), asked.dst);
+    let mut sends: Vec<String> = asked
+        .findings
+        .iter()
+        .map(|found| what(found).split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    sends.sort_unstable();
+    sends.dedup();
+    let line = match &sends[..] {
+        [] => format!("may {app} connect to {to}?"),
+        sends => format!("may {app} send {} to {to}?", sends.join(", ")),
+    };
+    line.chars()
+        .map(|c| if plain(c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
+/// Whether a character is itself and nothing more: no control, nothing that turns the direction of writing.
+pub fn plain(letter: char) -> bool {
+    let turns = matches!(letter, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !letter.is_control() && !turns
 }
 
 /// A destination by the name it went by, and its address.

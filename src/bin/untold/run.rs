@@ -26,16 +26,20 @@ use untold::{
         FindOwner, Handle, Options, Protect, descriptors,
         netns::{self, Confined, Layout, NetnsError},
         owner::SockDiag,
-        signal::{Foreground, Stop},
+        signal::{Foreground, Hangup, Stop},
+        tty::Terminal,
         tun::{self, Tun},
+        watch::Stopper,
     },
 };
 
 use crate::{
-    args,
+    answers, args,
+    ask::{Asker, Ender},
     failure::{Failure, say},
-    load,
+    load::{self, Sources},
     paint::To,
+    reload::Reloader,
     report::Reporter,
     tally::Tally,
 };
@@ -43,24 +47,94 @@ use crate::{
 /// `untold run`.
 pub fn run(args: &args::Run) -> Result<u8, Failure> {
     crate::log::start(args.output.verbose.verbose);
-    let rules = load::rules(&args.rules)?;
+    // Before there is any other thread.
+    let hangup = Hangup::new().map_err(Failure::machine)?;
+    let place = args.rules.answers.clone();
+    let mut sources = Sources::new(&args.rules, place.or_else(answers::usual_place))?;
+    let rules = sources.read()?;
+    let rules = rules.expect("the first reading is a change");
+    let (reloader, stopper) = Reloader::new(sources, Some(hangup), args.output.json)?;
+    let reloading = (reloader, stopper);
     if args.rules.identity.is_none() {
         say("no --identity: only rules on connections count, since there is nothing to look for");
     }
     match &args.tun {
-        Some(device) => attach(device, args, rules),
-        None => command(args, rules),
+        Some(device) => attach(device, args, rules, reloading),
+        None => command(args, rules, reloading),
     }
 }
 
+/// The terminal, where questions are to be asked and there is one.
+fn terminal(args: &args::Run) -> Option<Terminal> {
+    if !args.ask {
+        return None;
+    }
+    match Terminal::open() {
+        Ok(terminal) => Some(terminal),
+        Err(error) => {
+            let error = Failure::machine(error);
+            say(format_args!(
+                "there is no terminal to ask on ({error}): questions take the fallback"
+            ));
+            None
+        }
+    }
+}
+
+/// Does `body` while files are read again and questions asked.
+fn attended<T>(
+    handle: &Handle,
+    (reloader, stopper): (Reloader, Stopper),
+    asking: Option<(Asker<'_>, Ender)>,
+    body: impl FnOnce() -> T,
+) -> T {
+    thread::scope(|scope| {
+        scope.spawn(|| reloader.run(handle));
+        let ender = asking.map(|(asker, ender)| {
+            scope.spawn(|| asker.run(handle));
+            ender
+        });
+        let done = body();
+        drop(stopper);
+        if let Some(ender) = ender {
+            ender.end();
+        }
+        done
+    })
+}
+
+/// An asker between the engine and `events`, where there is a terminal.
+fn asking<'a>(
+    args: &args::Run,
+    terminal: Option<&'a Terminal>,
+    events: Events,
+) -> (Option<(Asker<'a>, Ender)>, Events) {
+    let Some(terminal) = terminal else {
+        return (None, events);
+    };
+    let place = args.rules.answers.clone().or_else(answers::usual_place);
+    let (asker, ender, events) = Asker::new(terminal, place, events);
+    (Some((asker, ender)), events)
+}
+
 /// Relays an existing device until SIGINT or SIGTERM.
-fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
+fn attach(
+    device: &str,
+    args: &args::Run,
+    rules: Rules,
+    reloading: (Reloader, Stopper),
+) -> Result<u8, Failure> {
     let tun = Tun::attach(device).map_err(Failure::machine)?;
     let (mtu, queue) = tun::limits(device).map_err(Failure::machine)?;
     let stop = Stop::new();
+    let terminal = terminal(args);
     let reporter = Reporter::new(&args.output, To::Stderr)?;
     let (printer, events) = Printer::start(reporter, stop.trigger());
-    let config = config(mtu, queue, upstream(&args.resolver))?;
+    let (asking, events) = asking(args, terminal.as_ref(), events);
+    let config = Config {
+        can_ask: terminal.is_some(),
+        ..config(mtu, queue, upstream(&args.resolver))?
+    };
     let protect: Box<dyn Protect> = match (args.mark, &args.bind_dev) {
         (Some(mark), _) => Box::new(Mark(mark)),
         (None, Some(device)) => Box::new(BindDevice(device.clone())),
@@ -74,7 +148,7 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         events,
     };
     let handle = start(tun, options).map_err(Failure::machine)?;
-    stop.wait();
+    attended(&handle, reloading, asking, || stop.wait());
     let ended = handle.stop();
     let tally = printer.finish()?;
     ended.map_err(Failure::machine)?;
@@ -82,7 +156,7 @@ fn attach(device: &str, args: &args::Run, rules: Rules) -> Result<u8, Failure> {
 }
 
 /// Runs a command behind a device of its own.
-fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
+fn command(args: &args::Run, rules: Rules, reloading: (Reloader, Stopper)) -> Result<u8, Failure> {
     let layout = Layout {
         mtu: args.mtu,
         ..Layout::default()
@@ -91,7 +165,11 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         return Err(Failure::Input("nothing to run".into()));
     };
     let resolvers = upstream(&args.resolver);
-    let config = config(layout.mtu as usize, layout.queue as usize, resolvers)?;
+    let terminal = terminal(args);
+    let config = Config {
+        can_ask: terminal.is_some(),
+        ..config(layout.mtu as usize, layout.queue as usize, resolvers)?
+    };
     let reporter = Reporter::new(&args.output, To::Stderr)?;
     let mut command = Command::new(program);
     command.args(arguments);
@@ -102,7 +180,8 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
             .map_err(Failure::machine)?;
         command.stdout(Stdio::from(stderr));
     }
-    let foreground = Foreground::take();
+    let foreground = Foreground::take(terminal.as_ref());
+    foreground.prepare(&mut command);
     let Confined {
         mut child,
         tun,
@@ -120,6 +199,7 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
             say("the relay has ended: the command has no network any more");
         }
     });
+    let (asking, events) = asking(args, terminal.as_ref(), events);
     let options = Options {
         owners: owners.map(boxed),
         config,
@@ -133,7 +213,8 @@ fn command(args: &args::Run, rules: Rules) -> Result<u8, Failure> {
         let _ = child.wait();
         Failure::machine(error)
     })?;
-    let status = foreground.wait(&mut child).map_err(Failure::machine)?;
+    let status = attended(&handle, reloading, asking, || foreground.wait(&mut child));
+    let status = status.map_err(Failure::machine)?;
     stopping.store(true, Ordering::SeqCst);
     let ended = handle.stop();
     let tally = printer.finish()?;

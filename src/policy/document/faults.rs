@@ -8,7 +8,9 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{DefaultTable, LimitsTable, ListTable, RuleTable, Source, key_faults, parse, read};
+use super::{
+    DefaultTable, LimitsTable, ListTable, POLICY, RuleTable, Source, key_faults, parse, read,
+};
 use crate::ConfigError;
 
 /// Returns the faults of a policy in the order of the file, at most one for each rule, list and table beside its unknown
@@ -24,7 +26,7 @@ pub(crate) fn faults(file: &str, text: &str) -> Vec<ConfigError> {
     let Ok(table) = DeTable::parse(text) else {
         return vec![first];
     };
-    let mut faults: Vec<ConfigError> = key_faults(table.get_ref())
+    let mut faults: Vec<ConfigError> = key_faults(table.get_ref(), POLICY)
         .into_iter()
         .map(|(span, reason)| source.error(span, reason))
         .collect();

@@ -357,3 +357,24 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_of_answers_holds_rules_alone() {
+    let read = |text: &str| {
+        Config::default_policy()
+            .with_answers("answers.toml", text)
+            .map(|config| config.rule_count())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(read("# none yet\n"), Ok(0));
+    assert_eq!(read("[[rule]]\naction = \"block\"\n"), Ok(1));
+    for section in [
+        "[default]\nleak = \"allow\"",
+        "[limits]\nflows = 1",
+        "[[list]]\nname = \"a\"",
+    ] {
+        let error = read(&format!("\n{section}\n")).unwrap_err();
+        assert!(error.starts_with("answers.toml:2:"), "{error}");
+        assert!(error.contains("rules alone"), "{error}");
+    }
+}
