@@ -49,6 +49,14 @@ impl Identity {
         kinds
     }
 
+    /// How many values are registered of a kind.
+    pub fn count(&self, kind: &Kind) -> usize {
+        self.values
+            .iter()
+            .filter(|value| value.kind == *kind)
+            .count()
+    }
+
     pub(super) fn values(&self) -> &[Value] {
         &self.values
     }

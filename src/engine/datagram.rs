@@ -99,7 +99,7 @@ impl Flow {
     fn block(&mut self, verdict: Verdict) {
         self.record.verdict = verdict;
         self.blocked = self.mapping.is_some();
-        self.stream = Box::new(Stream::new(self.record.facts.proto));
+        *self.stream = Stream::new(self.record.facts.proto);
     }
 
     fn held(&self) -> usize {
@@ -491,7 +491,7 @@ impl Engine {
             && self.config.dns.contains(&flow.pair.dst.ip())
         {
             flow.blocked = false;
-            flow.stream = Box::new(Stream::new(Proto::Udp));
+            *flow.stream = Stream::new(Proto::Udp);
         }
     }
 
@@ -544,6 +544,12 @@ impl Engine {
             mapping.flows += 1;
         }
         key
+    }
+
+    /// The socket that carries what `source` sends, if there is one.
+    pub(super) fn datagram_socket(&self, proto: Proto, source: SocketAddr) -> Option<SocketId> {
+        let mapping = self.datagrams.by_source.get(&(proto, source))?;
+        Some(SocketId(self.datagrams.mappings.get(*mapping)?.socket))
     }
 
     fn forward(&mut self, flow: Key, slot: usize, span: Span, to: SocketAddr) {

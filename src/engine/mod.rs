@@ -17,6 +17,7 @@ mod names;
 mod out;
 mod questions;
 mod record;
+pub mod recording;
 mod slots;
 mod tcp;
 mod time_waits;

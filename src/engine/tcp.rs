@@ -658,6 +658,12 @@ impl Engine {
         }
     }
 
+    /// The ends of the app's connection that a stream socket belongs to.
+    pub(crate) fn pair_of(&self, socket: SocketId) -> Option<Pair> {
+        let flow = self.flows.get(self.flow_of(socket)?)?;
+        Some(flow.record.pair)
+    }
+
     pub(super) fn tcp_send_parts<'a>(
         &'a self,
         socket: SocketId,

@@ -87,6 +87,9 @@ pub struct Run {
     /// Resolve names here instead of where /etc/resolv.conf says (repeatable)
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = resolver)]
     pub resolver: Vec<SocketAddr>,
+    /// Record packets, and what else verdicts stand on, into this pcapng file, for replay
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Attach to this tun device instead of running a command
     #[arg(long, value_name = "NAME")]
     pub tun: Option<String>,

@@ -42,6 +42,13 @@ impl People {
         }
     }
 
+    /// What comes next is of this capture, one of several: its flows are numbered anew.
+    pub fn capture(&mut self, name: &str) {
+        self.told.clear();
+        let line = self.paint.paint(Look::Bold, name).to_string();
+        self.line(&line);
+    }
+
     /// Tells what a person should know of an event.
     pub fn event(&mut self, event: &Event) {
         let paint = self.paint;
