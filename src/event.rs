@@ -415,7 +415,7 @@ pub struct AnswerEvent {
 }
 
 /// How far an answer reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The flows that wait; where their clients have gone, the next one like them within 10 minutes.
@@ -474,3 +474,6 @@ pub struct ErrorEvent {
     /// What happened and what to do about it.
     pub message: String,
 }
+
+#[cfg(test)]
+mod schema;

@@ -70,3 +70,8 @@ pub use detect::{Detector, Identity};
 pub use error::ConfigError;
 pub use inspect::{Inspection, Inspector, Request, Rules};
 pub use policy::{Config, Policy};
+
+/// The examples of the README are run with those of the library.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

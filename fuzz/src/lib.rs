@@ -1,6 +1,8 @@
 //! What fuzzing and the replay of the committed corpus (`tests/corpus.rs`) run: one function a target, which panics
 //! where the library broke a promise.
 
+mod inspection;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, OnceLock},
@@ -20,6 +22,8 @@ use untold::{
     },
 };
 
+pub use inspection::{decode, stream};
+
 /// A target's name, which is its folder in `corpus/`, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
@@ -28,6 +32,8 @@ pub const TARGETS: &[Target] = &[
     ("parse", parse),
     ("fragments", fragments),
     ("capture", capture),
+    ("decode", decode),
+    ("stream", stream),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.

@@ -30,6 +30,33 @@ pub(super) fn has_escape(encoded: &[u8]) -> bool {
     })
 }
 
+/// How many bytes at the end are the beginning of an escape.
+pub(super) fn partial_escape(encoded: &[u8]) -> usize {
+    let near = encoded
+        .get(encoded.len().saturating_sub(5)..)
+        .unwrap_or(encoded);
+    let Some(at) = near.iter().rposition(|&byte| byte == b'\\') else {
+        return 0;
+    };
+    let length = near.len().saturating_sub(at);
+    let before = encoded
+        .get(..encoded.len().saturating_sub(length))
+        .unwrap_or_default();
+    let escaped = before
+        .iter()
+        .rev()
+        .take_while(|byte| **byte == b'\\')
+        .count()
+        % 2
+        == 1;
+    let begins = match near.get(at.saturating_add(1)..) {
+        Some([]) => true,
+        Some([b'u', digits @ ..]) => digits.iter().all(u8::is_ascii_hexdigit),
+        _ => false,
+    };
+    if begins && !escaped { length } else { 0 }
+}
+
 /// The inside of the string around the backslash at `at`, not reaching back beyond `floor`.
 pub(super) fn string_around(bytes: &[u8], at: usize, floor: usize) -> Range<usize> {
     let before = bytes.get(floor..at).unwrap_or_default();
@@ -196,6 +223,23 @@ mod tests {
         let at = text.iter().position(|&b| b == b'\\').unwrap();
         assert_eq!(&text[string_around(text, at, 0)], br#"a \"b\" \u0040"#);
         assert_eq!(string_around(b"ab\\", 2, 1), 1..3);
+    }
+
+    #[test]
+    fn measures_an_escape_that_is_not_whole() {
+        for (encoded, partial) in [
+            (r"a\", 1),
+            (r"a\u", 2),
+            (r"a\u00", 4),
+            (r"a\u004", 5),
+            (r"a\u0041", 0),
+            (r"a\\", 0),
+            (r"a\\\", 1),
+            (r"a\n", 0),
+            ("a", 0),
+        ] {
+            assert_eq!(partial_escape(encoded.as_bytes()), partial, "{encoded}");
+        }
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub(super) fn has_escape(encoded: &[u8]) -> bool {
         .any(|at| encoded.get(at..).is_some_and(|rest| escape(rest).is_some()))
 }
 
+/// How many bytes at the end are the beginning of an escape.
+pub(super) fn partial_escape(encoded: &[u8]) -> usize {
+    match encoded {
+        [.., b'%'] => 1,
+        [.., b'%', digit] if digit.is_ascii_hexdigit() => 2,
+        _ => 0,
+    }
+}
+
 /// Whether a field of a form is given a value: base64 has its `=` at the end.
 pub(super) fn has_field(word: &[u8]) -> bool {
     word.windows(2)

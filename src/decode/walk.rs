@@ -29,10 +29,28 @@ pub struct Window<'a> {
     pub wrappers: &'a [Wrapper],
 }
 
+/// Buffers to decode into, used again from walk to walk.
+#[derive(Default)]
+pub struct Scratch {
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Scratch {
+    /// Bytes of the largest buffer that is kept.
+    const MOST: usize = 1024 * 1024;
+
+    /// Gives back what an unusual walk needed.
+    pub fn trim(&mut self) {
+        self.buffers
+            .retain(|buffer| buffer.capacity() <= Self::MOST);
+    }
+}
+
 /// Shows `visit` every text in `window` that has anything new in it, outer ones first. `visit` says how many bytes at
 /// the text's end must wait for what comes after; the result is how many at the window's end must.
 pub fn walk(
     window: Window<'_>,
+    scratch: &mut Scratch,
     budget: &mut Budget,
     visit: &mut dyn FnMut(&Text<'_>) -> usize,
 ) -> usize {
@@ -47,7 +65,7 @@ pub fn walk(
     Walk {
         budget,
         visit,
-        spare: Vec::new(),
+        spare: &mut scratch.buffers,
     }
     .text(&text, DEPTH)
 }
@@ -55,7 +73,7 @@ pub fn walk(
 struct Walk<'w> {
     budget: &'w mut Budget,
     visit: &'w mut dyn FnMut(&Text<'_>) -> usize,
-    spare: Vec<Vec<u8>>,
+    spare: &'w mut Vec<Vec<u8>>,
 }
 
 impl Walk<'_> {
@@ -232,8 +250,19 @@ impl Walk<'_> {
         runs.segments.clear();
     }
 
+    /// Opens escapes; one that the end of an open text cuts is left for later.
     fn open(&mut self, outer: &Text<'_>, range: Range<usize>, layer: Layer, depth: usize) -> usize {
-        let encoded = outer.bytes.get(range.clone()).unwrap_or_default();
+        let mut encoded = outer.bytes.get(range.clone()).unwrap_or_default();
+        if goes_on(outer, range.end) {
+            let partial = match layer {
+                Layer::Json => json::partial_escape(encoded),
+                Layer::Percent { .. } => percent::partial_escape(encoded),
+                Layer::Base64 { .. } | Layer::Hex { .. } => 0,
+            };
+            encoded = encoded
+                .get(..encoded.len().saturating_sub(partial))
+                .unwrap_or_default();
+        }
         self.decoded(outer, range, layer, depth, &mut |out| {
             layer.decode(encoded, out)
         })
@@ -511,12 +540,17 @@ mod tests {
             json: false,
             wrappers: &[],
         };
-        walk(window, &mut Budget::new(), &mut |text| {
-            for at in memchr::memmem::find_iter(text.bytes, needle.as_bytes()) {
-                found.push((text.chain(at), text.origin(at)));
-            }
-            0
-        });
+        walk(
+            window,
+            &mut Scratch::default(),
+            &mut Budget::new(),
+            &mut |text| {
+                for at in memchr::memmem::find_iter(text.bytes, needle.as_bytes()) {
+                    found.push((text.chain(at), text.origin(at)));
+                }
+                0
+            },
+        );
         found
     }
 
@@ -615,7 +649,7 @@ mod tests {
             json: false,
             wrappers: &[],
         };
-        walk(window, &mut budget, &mut |text| {
+        walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
             texts += 1;
             bytes += text.bytes.len();
             0
@@ -638,13 +672,18 @@ mod tests {
             json: false,
             wrappers: &[],
         };
-        let hold = walk(window, &mut Budget::new(), &mut |text| {
-            if text.bytes.ends_with(b"4901542") {
-                7
-            } else {
-                0
-            }
-        });
+        let hold = walk(
+            window,
+            &mut Scratch::default(),
+            &mut Budget::new(),
+            &mut |text| {
+                if text.bytes.ends_with(b"4901542") {
+                    7
+                } else {
+                    0
+                }
+            },
+        );
         assert_eq!(&encoded[encoded.len() - hold..], "NDkwMTU0Mg");
     }
 }

@@ -17,15 +17,19 @@ pub struct Identity {
 impl Identity {
     /// Reads an identity file (TOML, design 3). Checks every value for its kind; no error quotes a value.
     pub fn parse(file: &str, text: &str) -> Result<Identity, ConfigError> {
-        let mut reader = Reader {
-            file,
-            text,
-            values: Vec::new(),
-        };
-        reader.document()?;
-        let mut values = reader.values;
+        let Reader {
+            mut values, faults, ..
+        } = Reader::read(file, text);
+        if let Some(first) = faults.into_iter().next() {
+            return Err(first);
+        }
         values.sort_by(|a, b| a.kind.cmp(&b.kind));
         Ok(Identity { values })
+    }
+
+    /// Returns every fault of a file, in its order, where [`Identity::parse`] gives the first alone; none quotes a value.
+    pub fn faults(file: &str, text: &str) -> Vec<ConfigError> {
+        Reader::read(file, text).faults
     }
 
     /// Whether nothing is registered.
@@ -43,6 +47,14 @@ impl Identity {
         let mut kinds: Vec<Kind> = self.values.iter().map(|value| value.kind.clone()).collect();
         kinds.dedup();
         kinds
+    }
+
+    /// How many values are registered of a kind.
+    pub fn count(&self, kind: &Kind) -> usize {
+        self.values
+            .iter()
+            .filter(|value| value.kind == *kind)
+            .count()
     }
 
     pub(super) fn values(&self) -> &[Value] {
@@ -72,40 +84,55 @@ struct Reader<'t> {
     file: &'t str,
     text: &'t str,
     values: Vec<Value>,
+    faults: Vec<ConfigError>,
 }
 
-impl Reader<'_> {
-    fn document(&mut self) -> Result<(), ConfigError> {
-        let document = DeTable::parse(self.text).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            self.error(offset, first_line(error.message()))
-        })?;
-        for Entry {
+impl<'t> Reader<'t> {
+    fn read(file: &'t str, text: &'t str) -> Reader<'t> {
+        let mut reader = Reader {
+            file,
+            text,
+            values: Vec::new(),
+            faults: Vec::new(),
+        };
+        match DeTable::parse(text) {
+            Ok(document) => {
+                for entry in in_file_order(document.get_ref()) {
+                    let read = reader.entry(&entry);
+                    reader.faults.extend(read.err());
+                }
+            }
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                let fault = reader.error(offset, first_line(error.message()));
+                reader.faults.push(fault);
+            }
+        }
+        reader
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), ConfigError> {
+        let &Entry {
             key,
             key_at,
             value,
             value_at: offset,
-        } in in_file_order(document.get_ref())
-        {
-            if key == "custom" {
-                self.custom(value, key_at)?;
-                continue;
+        } = entry;
+        match Kind::from_name(key) {
+            _ if key == "custom" => self.custom(value, key_at)?,
+            Some(Kind::InstalledApps) => self.installed_apps(value, offset)?,
+            Some(Kind::Location) => self.each(value, offset, Self::location)?,
+            Some(kind @ (Kind::CellId | Kind::Tac | Kind::Imei | Kind::Imsi | Kind::Iccid)) => {
+                self.each(value, offset, |reader, value, offset| {
+                    reader.number_or_text(kind.clone(), value, offset)
+                })?;
             }
-            match Kind::from_name(key) {
-                Some(Kind::InstalledApps) => self.installed_apps(value, offset)?,
-                Some(Kind::Location) => self.each(value, offset, Self::location)?,
-                Some(kind @ (Kind::CellId | Kind::Tac | Kind::Imei | Kind::Imsi | Kind::Iccid)) => {
-                    self.each(value, offset, |reader, value, offset| {
-                        reader.number_or_text(kind.clone(), value, offset)
-                    })?;
-                }
-                Some(kind) if !matches!(kind, Kind::Custom(_)) => {
-                    self.each(value, offset, |reader, value, offset| {
-                        reader.string(kind.clone(), value, offset)
-                    })?;
-                }
-                _ => return Err(self.unknown(key, key_at)),
+            Some(kind) if !matches!(kind, Kind::Custom(_)) => {
+                self.each(value, offset, |reader, value, offset| {
+                    reader.string(kind.clone(), value, offset)
+                })?;
             }
+            _ => return Err(self.unknown(key, key_at)),
         }
         Ok(())
     }
@@ -126,11 +153,13 @@ impl Reader<'_> {
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
             if !sound || !tells_nothing(name) {
-                return Err(self.error(
+                let fault = self.error(
                     key_at,
                     "the name of a custom value has 1 to 32 letters, digits, _ or -, \
                      at most 4 of them digits: it is shown in reports",
-                ));
+                );
+                self.faults.push(fault);
+                continue;
             }
             let kind = Kind::Custom(Arc::from(name));
             self.each(value, value_at, |reader, value, offset| {
@@ -151,7 +180,8 @@ impl Reader<'_> {
             return one(self, value, offset);
         };
         for item in list.iter() {
-            one(self, item.get_ref(), item.span().start)?;
+            let read = one(self, item.get_ref(), item.span().start);
+            self.faults.extend(read.err());
         }
         Ok(())
     }
@@ -526,5 +556,17 @@ mod tests {
             format!("{:?}", identity.expect("sound")),
             "{serial: 2, ssid: 1}"
         );
+    }
+
+    #[test]
+    fn every_fault_is_told_to_who_asks() {
+        let text = "imei = [\"490154203237519\", \"490154203237518\", \"1\"]\nname = \"x\"\n\
+            [custom]\n\"a b\" = \"x\"\nc = 1.5\n";
+        let faults = Identity::faults("i.toml", text).into_iter();
+        let places: Vec<_> = faults.map(|fault| (fault.line, fault.column)).collect();
+        let at = |line, column| (Some(line), Some(column));
+        assert_eq!(places, [at(1, 9), at(1, 47), at(2, 1), at(4, 1), at(5, 5)]);
+        assert_eq!(Identity::faults("i.toml", "imei = \"490154203237518\""), []);
+        assert_eq!(Identity::faults("i.toml", "imei = ").len(), 1);
     }
 }

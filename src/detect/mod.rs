@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod boundary;
+mod doubts;
 mod grams;
 mod identity;
 mod needles;
@@ -16,5 +17,6 @@ mod spellings;
 mod tests;
 mod value;
 
+pub use doubts::Doubt;
 pub use identity::Identity;
 pub use needles::{Detector, Hit, Registered, Sighting};

@@ -74,6 +74,8 @@ pub struct Registered {
     pub hash: Arc<str>,
     /// Spellings that are searched for anywhere; 0 for what is too short or not text.
     pub spellings: usize,
+    /// Whether it is found as it was registered, and not in other spellings alone.
+    pub plain: bool,
 }
 
 impl Detector {
@@ -326,11 +328,15 @@ impl Builder {
             self.bytes.extend_from_slice(&spelled.bytes);
         }
         let spellings = self.needles.len() - first;
+        let plain = self.sightings[known..]
+            .iter()
+            .any(|sighting| sighting.spelling == Spelling::Plain);
         self.values.push(Registered {
             kind: value.kind.clone(),
             last4,
             hash,
             spellings,
+            plain,
         });
     }
 

@@ -99,7 +99,7 @@ impl Flow {
     fn block(&mut self, verdict: Verdict) {
         self.record.verdict = verdict;
         self.blocked = self.mapping.is_some();
-        self.stream = Box::new(Stream::new(self.record.facts.proto));
+        *self.stream = Stream::new(self.record.facts.proto);
     }
 
     fn held(&self) -> usize {
@@ -262,6 +262,7 @@ impl Engine {
             now: self.now.mono,
             room: self.limits.hold_per_flow,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let step = flow.stream.datagram(bytes, &mut cx);
@@ -469,6 +470,7 @@ impl Engine {
                     now: self.now.mono,
                     room: self.limits.hold_per_flow,
                     can_ask: self.config.can_ask,
+                    scratch: &mut self.decoding,
                     notices: &mut self.notices,
                 };
                 flow.stream.answer(Action::Allow, &[], &mut cx);
@@ -489,7 +491,7 @@ impl Engine {
             && self.config.dns.contains(&flow.pair.dst.ip())
         {
             flow.blocked = false;
-            flow.stream = Box::new(Stream::new(Proto::Udp));
+            *flow.stream = Stream::new(Proto::Udp);
         }
     }
 
@@ -542,6 +544,12 @@ impl Engine {
             mapping.flows += 1;
         }
         key
+    }
+
+    /// The socket that carries what `source` sends, if there is one.
+    pub(super) fn datagram_socket(&self, proto: Proto, source: SocketAddr) -> Option<SocketId> {
+        let mapping = self.datagrams.by_source.get(&(proto, source))?;
+        Some(SocketId(self.datagrams.mappings.get(*mapping)?.socket))
     }
 
     fn forward(&mut self, flow: Key, slot: usize, span: Span, to: SocketAddr) {
@@ -701,7 +709,13 @@ impl Engine {
             .remove(&(flow.record.facts.proto, flow.pair));
         self.held -= flow.held();
         let pending = std::mem::take(&mut flow.pending);
-        Self::tell_unsettled(&mut self.events, &mut flow.record, pending, &flow.asking, time);
+        Self::tell_unsettled(
+            &mut self.events,
+            &mut flow.record,
+            pending,
+            &flow.asking,
+            time,
+        );
         self.events.push_back(flow.record.flow_event(time));
         let Some(mapping_key) = flow.mapping else {
             return;

@@ -13,7 +13,7 @@ use simple_dns::{
 };
 
 use super::{
-    Command, Engine, Owner, Resolved, SocketEvent, SocketId, TimerKey, datagram::Fate,
+    Command, Engine, Now, Owner, Resolved, SocketEvent, SocketId, TimerKey, datagram::Fate,
     names::normal,
 };
 use crate::{
@@ -131,10 +131,11 @@ impl Engine {
             Action::Allow | Action::Block => verdict,
         };
         let blocked = verdict.action == Action::Block;
-        if let Some(record) = self.datagram_record(flow) {
-            if blocked && !leaks {
-                record.verdict = verdict.clone();
-            }
+        if let Some(record) = self.datagram_record(flow)
+            && blocked
+            && !leaks
+        {
+            record.verdict = verdict.clone();
         }
         if leaks || blocked {
             if blocked {
@@ -279,6 +280,31 @@ impl Engine {
             if let Some(name) = answer.chain.first() {
                 self.name_event(name.clone(), answer.addresses, &asked.verdict);
             }
+        }
+    }
+
+    /// A recorded reply to the question that the app of `pair` asked under the id in `message`, as if a resolver had
+    /// sent it. Where no such question is open, it was a reply of ours.
+    pub(super) fn dns_reply_again(&mut self, pair: Pair, message: &[u8], now: Now) {
+        let [high, low, rest @ ..] = message else {
+            return;
+        };
+        let id = u16::from_be_bytes([*high, *low]);
+        let mut open = self.dns.asked.iter();
+        let Some((&(index, new_id), _)) =
+            open.find(|(_, asked)| asked.pair == pair && asked.id == id)
+        else {
+            return;
+        };
+        let Some(Some(Upstream { socket, to, .. })) = self.dns.pool.get(index) else {
+            return;
+        };
+        let (socket, from) = (SocketId(*socket), *to);
+        if let Some(room) = self.scratch.get_mut(..message.len()) {
+            let (id, text) = room.split_at_mut(2);
+            id.copy_from_slice(&new_id.to_be_bytes());
+            text.copy_from_slice(rest);
+            self.handle_datagram(socket, from, message.len(), now);
         }
     }
 

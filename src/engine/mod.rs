@@ -17,6 +17,7 @@ mod names;
 mod out;
 mod questions;
 mod record;
+pub mod recording;
 mod slots;
 mod tcp;
 mod time_waits;
@@ -31,6 +32,7 @@ use std::{
 };
 
 use crate::{
+    decode::Scratch,
     event::{Action, DropEvent, Event, Finding, FlowNumber, Proto},
     flow::{Key, Pool, Slab, Timers, still_due},
     inspect::{Notice, Rules},
@@ -259,6 +261,8 @@ pub struct Engine {
     control: Control,
     events: VecDeque<Event>,
     notices: Vec<Notice>,
+    /// Buffers that inspection decodes into.
+    decoding: Scratch,
     drops: BTreeMap<&'static str, u64>,
 
     header: [u8; MAX_HEADER],
@@ -320,6 +324,7 @@ impl Engine {
             control: Control::default(),
             events: VecDeque::new(),
             notices: Vec::new(),
+            decoding: Scratch::default(),
             drops: BTreeMap::new(),
             header: [0; MAX_HEADER],
             packet: Vec::new(),

@@ -414,6 +414,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let here = match bytes {
@@ -513,6 +514,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let step = ask(stream, out.held(), &mut cx);
@@ -654,6 +656,12 @@ impl Engine {
             Owner::Tcp(key) => Some(*key),
             Owner::Mapping(_) | Owner::Dns(_) => None,
         }
+    }
+
+    /// The ends of the app's connection that a stream socket belongs to.
+    pub(crate) fn pair_of(&self, socket: SocketId) -> Option<Pair> {
+        let flow = self.flows.get(self.flow_of(socket)?)?;
+        Some(flow.record.pair)
     }
 
     pub(super) fn tcp_send_parts<'a>(
@@ -931,7 +939,13 @@ impl Engine {
             }
         }
         let pending = std::mem::take(&mut flow.pending);
-        Self::tell_unsettled(&mut self.events, &mut flow.record, pending, &flow.asking, time);
+        Self::tell_unsettled(
+            &mut self.events,
+            &mut flow.record,
+            pending,
+            &flow.asking,
+            time,
+        );
         self.events.push_back(flow.record.flow_event(time));
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Scanner {
     carry: Vec<u8>,
     /// Bytes of text that were released.
     released: u64,
+    /// How many of them were part of another text, which was judged by itself.
+    inherited: u64,
     /// Where they stand on the wire, as far as they are carried: text position, and wire position from there on.
     stretches: Vec<(u64, u64)>,
     /// Whether the text began before what is carried.
@@ -60,6 +62,7 @@ impl Scanner {
             start,
             carry: Vec::new(),
             released: 0,
+            inherited: 0,
             stretches: Vec::new(),
             cut: false,
             json: None,
@@ -87,7 +90,7 @@ impl Scanner {
             is_last: true,
         };
         if known >= context.max(HELD) {
-            return self.view(view.after(known - context), piece, detector, unit);
+            return self.view(view.beginning_at(known - context), piece, detector, unit);
         }
         if self.carry.is_empty() && !self.cut {
             return self.view(view, piece, detector, unit);
@@ -120,11 +123,17 @@ impl Scanner {
         let from = near.saturating_sub(RESETTLED);
         let view = View { from, ..view };
         self.view(
-            view.after(from.saturating_sub(context)),
+            view.beginning_at(from.saturating_sub(context)),
             piece,
             detector,
             unit,
         )
+    }
+
+    /// Begins with the end of another text in front: a value may have begun there.
+    pub(super) fn inherit(&mut self, text: &[u8], wire: u64, context: usize) {
+        self.absorb(text, wire, context);
+        self.inherited = self.released;
     }
 
     /// Takes note of text that was released, and of where it begins on the wire.
@@ -183,9 +192,9 @@ impl Scanner {
             json: self.json == Some(true),
             wrappers: self.wrappers,
         };
-        let (found, budget) = unit.parts();
+        let (found, budget, scratch) = unit.parts();
         let mut hits: Vec<Hit> = Vec::new();
-        decode::walk(window, budget, &mut |text| {
+        decode::walk(window, scratch, budget, &mut |text| {
             hits.clear();
             detector.search(text.bytes, text.from, &mut hits);
             let mut hold = if text.open && view.is_last {
@@ -194,7 +203,9 @@ impl Scanner {
                 0
             };
             for hit in &hits {
-                if text.cut && hit.start == 0 {
+                if text.cut && hit.start == 0
+                    || self.is_inherited(&view, || text.origin(hit.end.saturating_sub(1)))
+                {
                     continue;
                 }
                 let ending = within_digits(text, hit, detector);
@@ -216,6 +227,12 @@ impl Scanner {
             }
             hold
         })
+    }
+
+    /// Whether the byte at `index` of a view belongs to another text.
+    fn is_inherited(&self, view: &View<'_>, index: impl FnOnce() -> usize) -> bool {
+        self.inherited > 0
+            && self.released as i64 + view.first as i64 + (index() as i64) < self.inherited as i64
     }
 
     /// Where the byte `back` bytes before what is unreleased is on the wire.
@@ -263,7 +280,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn after(self, start: usize) -> Self {
+    fn beginning_at(self, start: usize) -> Self {
         Self {
             bytes: &self.bytes[start..],
             from: self.from - start,

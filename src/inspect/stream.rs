@@ -122,23 +122,25 @@ impl Stream {
     /// `unreleased` is every accepted byte that has not been released, contiguous, in order, from the first one on. Only
     /// those past what earlier calls saw are new. Called with the bytes in place in their slot when nothing is held.
     pub fn feed(&mut self, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
-        self.run(unreleased, Call::Feed, cx)
+        self.lent(cx, |stream, cx| stream.run(unreleased, Call::Feed, cx))
     }
 
     /// `wake` has come: nothing arrived for a while.
     pub fn pause(&mut self, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
-        self.run(unreleased, Call::Pause, cx)
+        self.lent(cx, |stream, cx| stream.run(unreleased, Call::Pause, cx))
     }
 
     /// The sender closed its half: no further bytes.
     pub fn finish(&mut self, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
-        self.run(unreleased, Call::Finish, cx)
+        self.lent(cx, |stream, cx| stream.run(unreleased, Call::Finish, cx))
     }
 
     /// A person (or the timeout) answered the question of the last step. Another question may follow.
     pub fn answer(&mut self, answer: Action, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
         match (std::mem::replace(&mut self.state, State::Open), answer) {
-            (State::Ask(_, about), Action::Allow) => self.resume(about, unreleased, cx),
+            (State::Ask(_, about), Action::Allow) => {
+                self.lent(cx, |stream, cx| stream.resume(about, unreleased, cx))
+            }
             (State::Ask(verdict, _), Action::Block) => {
                 self.state = State::Block(Verdict {
                     action: Action::Block,
@@ -156,6 +158,19 @@ impl Stream {
     /// Why what goes now cannot be read, if so.
     pub fn opaque(&self) -> Option<Opaque> {
         self.opaque
+    }
+
+    /// Runs with the caller's buffers.
+    pub(super) fn lent(
+        &mut self,
+        cx: &mut Context<'_>,
+        run: impl FnOnce(&mut Self, &mut Context<'_>) -> Step,
+    ) -> Step {
+        self.unit.swap_scratch(cx.scratch);
+        let step = run(self, cx);
+        self.unit.swap_scratch(cx.scratch);
+        cx.scratch.trim();
+        step
     }
 
     /// Goes on although the last step was not to.
@@ -276,7 +291,7 @@ impl Stream {
                 };
             }
         };
-        self.unit = Unit::default();
+        self.unit.renew();
         self.unit.grant(rest.len());
         self.phase = match protocol {
             Protocol::Http1 => Phase::Http(Box::new(Message::new(self.base))),
@@ -308,7 +323,7 @@ impl Stream {
     fn raw_after(&mut self, start: u64, at: u64, before: &[u8], cx: &Context<'_>) -> Phase {
         let mut text = Scanner::new(Place::Stream, &[], start);
         let wire = at.saturating_sub(before.len() as u64);
-        text.absorb(before, wire, cx.rules.detector.context());
+        text.inherit(before, wire, cx.rules.detector.context());
         self.opaque = None;
         Phase::Raw { text, watched: 0 }
     }
@@ -457,7 +472,7 @@ impl Stream {
                         return Turn::Go(at);
                     }
                     let start = self.base + at as u64 - header.len() as u64;
-                    self.unit = Unit::default();
+                    self.unit.renew();
                     self.phase = self.raw_after(start, self.base + at as u64, header, cx);
                     return Turn::Go(at);
                 }

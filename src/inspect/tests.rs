@@ -4,7 +4,9 @@ use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use proptest::prelude::*;
 
 use super::*;
+
 use crate::{
+    decode::Scratch,
     detect::Identity,
     event::{Action, Kind, Place, Proto, Wrapper},
     policy::Config,
@@ -75,6 +77,7 @@ impl<'r> Flow<'r> {
             now: self.now,
             room: self.room,
             can_ask: self.can_ask,
+            scratch: &mut Scratch::default(),
             notices: &mut self.notices,
         };
         let step = call(&mut self.stream, &self.held, &mut cx);
@@ -865,4 +868,22 @@ fn says_when_the_budget_is_spent() {
     let mut flow = Flow::new(Proto::Tcp, 9999, &allow);
     flow.send(bomb.as_bytes());
     assert_eq!(flow.notices, [Notice::Opaque(Opaque::Budget)]);
+}
+
+#[test]
+fn holds_an_unfinished_value_behind_an_unfinished_escape() {
+    let block = rules("block");
+    for (write, width) in [(r"\u00", 6), ("%", 3)] {
+        let value: String = EMAIL
+            .bytes()
+            .map(|byte| format!("{write}{byte:02x}"))
+            .collect();
+        let half = EMAIL.len() / 2 * width;
+        for cut in half + width..value.len() {
+            let mut flow = Flow::new(Proto::Tcp, 9999, &block);
+            flow.send(&value.as_bytes()[..half]);
+            flow.send(&value.as_bytes()[half..cut]);
+            assert_eq!(flow.gone, half, "cut at {cut} of {value}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod passing;
 #[cfg(feature = "cli")]
 pub mod pcap;
 mod reactor;
+pub mod record;
 #[cfg(feature = "cli")]
 pub mod signal;
 mod socket;
@@ -68,6 +69,8 @@ pub struct Options {
     pub protect: Box<dyn Protect>,
     /// How owners are found; without it they are unknown.
     pub owners: Option<Box<dyn FindOwner>>,
+    /// Where packets, and what else verdicts stand on, are recorded, if they are.
+    pub record: Option<record::Recording>,
     /// Gets every event, on the engine's thread; must be quick.
     pub events: Box<dyn FnMut(Event) + Send>,
 }

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod links;
+mod writer;
 
 use std::{
     io::{ErrorKind, Read},
@@ -12,6 +13,9 @@ use std::{
 
 use blocks::{SECTION_HEADER, Section};
 use links::{ip_offset, is_known, unknown_link};
+pub use writer::Writer;
+
+use crate::engine::recording::Note;
 
 /// Reads a pcap (microseconds or nanoseconds, either byte order) or pcapng file.
 ///
@@ -26,6 +30,7 @@ pub struct Reader<R> {
     offset: u64,
     format: Format,
     time: Duration,
+    outbound: Option<bool>,
     skipped: Skipped,
     /// Whether any packet was an IP packet.
     any: bool,
@@ -39,6 +44,17 @@ pub struct Packet<'a> {
     pub ip: &'a [u8],
     /// When it was captured, since the Unix epoch.
     pub time: Duration,
+    /// Whether it went out, where the file says so.
+    pub outbound: Option<bool>,
+}
+
+/// What a file says next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// An IP packet.
+    Packet(Packet<'a>),
+    /// A note of a recording, with the engine's time.
+    Note(Duration, Note),
 }
 
 /// Records that were passed over.
@@ -48,6 +64,8 @@ pub struct Skipped {
     pub not_ip: u64,
     /// Frames of interfaces whose link type is not known.
     pub link_type: u64,
+    /// Notes of a kind that this version does not know.
+    pub notes: u64,
 }
 
 /// A capture that cannot be read, or not to its end.
@@ -76,6 +94,7 @@ impl<R: Read> Reader<R> {
                 interfaces: Vec::new(),
             }),
             time: Duration::ZERO,
+            outbound: None,
             skipped: Skipped::default(),
             any: false,
             failed: false,
@@ -115,15 +134,40 @@ impl<R: Read> Reader<R> {
 
     /// The next IP packet; `None` at the end of the file. After an error there is nothing more.
     pub fn packet(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
+        // The loop of `item` over again, because a borrow that is returned lasts too long to go round.
+        loop {
+            match self.step()? {
+                Some(Found::Packet(range)) => return Ok(Some(self.packet_at(range))),
+                Some(Found::Note(..)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next packet or note; `None` at the end of the file. After an error there is nothing more.
+    pub fn item(&mut self) -> Result<Option<Item<'_>>, CaptureError> {
+        Ok(match self.step()? {
+            Some(Found::Packet(range)) => Some(Item::Packet(self.packet_at(range))),
+            Some(Found::Note(at, note)) => Some(Item::Note(at, note)),
+            None => None,
+        })
+    }
+
+    fn step(&mut self) -> Result<Option<Found>, CaptureError> {
         if self.failed {
             return Ok(None);
         }
-        let result = self.next_ip();
+        let result = self.next_item();
         self.failed = !matches!(result, Ok(Some(_)));
-        Ok(result?.map(|range| Packet {
+        result
+    }
+
+    fn packet_at(&self, range: Range<usize>) -> Packet<'_> {
+        Packet {
             ip: self.buffer.get(range).unwrap_or_default(),
             time: self.time,
-        }))
+            outbound: self.outbound,
+        }
     }
 
     /// What was passed over so far.
@@ -136,7 +180,7 @@ impl<R: Read> Reader<R> {
         self.offset
     }
 
-    fn next_ip(&mut self) -> Result<Option<Range<usize>>, CaptureError> {
+    fn next_item(&mut self) -> Result<Option<Found>, CaptureError> {
         loop {
             let record = match self.format {
                 Format::Records {
@@ -149,6 +193,10 @@ impl<R: Read> Reader<R> {
             let (link, frame) = match record {
                 Record::Frame { link, frame } => (link, frame),
                 Record::Other => continue,
+                Record::Note(range) => match self.note(range) {
+                    Some((at, note)) => return Ok(Some(Found::Note(at, note))),
+                    None => continue,
+                },
                 Record::End if !self.any && self.skipped.link_type > 0 => {
                     return Err(
                         self.error("none of its interfaces has a link type that is supported")
@@ -160,10 +208,23 @@ impl<R: Read> Reader<R> {
             match ip_offset(link, bytes) {
                 Some(at) => {
                     self.any = true;
-                    return Ok(Some(frame.start + at..frame.end));
+                    return Ok(Some(Found::Packet(frame.start + at..frame.end)));
                 }
                 None if is_known(link) => self.skipped.not_ip += 1,
                 None => self.skipped.link_type += 1,
+            }
+        }
+    }
+
+    /// A note, unless it is of a kind that this version does not know.
+    fn note(&mut self, range: Range<usize>) -> Option<(Duration, Note)> {
+        let text = self.buffer.get(range).unwrap_or_default();
+        let end = text.iter().rposition(|byte| *byte != 0)? + 1;
+        match serde_json::from_slice(text.get(..end)?) {
+            Ok(Timed { at, note }) => Some((Duration::from_nanos(at), note)),
+            Err(_) => {
+                self.skipped.notes += 1;
+                None
             }
         }
     }
@@ -254,9 +315,26 @@ enum Format {
 }
 
 enum Record {
-    Frame { link: u16, frame: Range<usize> },
+    Frame {
+        link: u16,
+        frame: Range<usize>,
+    },
+    /// Content of a custom block of ours.
+    Note(Range<usize>),
     Other,
     End,
+}
+
+enum Found {
+    Packet(Range<usize>),
+    Note(Duration, Note),
+}
+
+#[derive(serde::Deserialize)]
+struct Timed {
+    at: u64,
+    #[serde(flatten)]
+    note: Note,
 }
 
 fn number(bytes: &[u8], at: usize, big_endian: bool) -> Option<u32> {

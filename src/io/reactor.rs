@@ -18,10 +18,14 @@ use socket2::{SockAddr, SockRef};
 use super::{
     Options, Protect, Request,
     finder::Finder,
+    record::Tape,
     socket::{Kind, Upstream},
 };
 use crate::{
-    engine::{Command, Engine, Now, SocketEvent, SocketId},
+    engine::{
+        Command, Engine, Now, SocketEvent, SocketId,
+        recording::{Basis, Note},
+    },
     event::{ErrorEvent, Event},
 };
 
@@ -39,7 +43,23 @@ pub(super) struct Reactor {
     sockets: Vec<Option<(SocketId, Upstream)>>,
     /// Sockets that may have something to read.
     ready: Vec<SocketId>,
+    clock: Clock,
+    tape: Tape,
+}
+
+/// The two clocks, as last read for the engine.
+struct Clock {
     started: Instant,
+    last: Now,
+}
+
+impl Clock {
+    fn read(&mut self) -> Now {
+        let wall = since_epoch().as_secs();
+        let mono = self.started.elapsed();
+        self.last = Now { mono, wall };
+        self.last
+    }
 }
 
 const TUN: Token = Token(0);
@@ -66,9 +86,13 @@ impl Reactor {
         SockRef::from(&tun).set_nonblocking(true)?;
         poll.registry()
             .register(&mut SourceFd(&tun.as_raw_fd()), TUN, Interest::READABLE)?;
+        let mut clock = Clock {
+            started: Instant::now(),
+            last: Now::default(),
+        };
+        let tape = Tape::new(options.record, &options.config, since_epoch());
         let mut engine = Engine::new(options.config);
-        let started = Instant::now();
-        engine.set_rules(options.rules, now(started));
+        engine.set_rules(options.rules, clock.read());
         let reactor = Self {
             engine,
             poll,
@@ -80,7 +104,8 @@ impl Reactor {
             finder: finder.transpose()?,
             sockets: Vec::new(),
             ready: Vec::new(),
-            started,
+            clock,
+            tape,
         };
         Ok((reactor, waker))
     }
@@ -91,7 +116,7 @@ impl Reactor {
             let busy = self.tun_ready || !self.ready.is_empty();
             let timeout = match self.deadline() {
                 _ if busy => Some(Duration::ZERO),
-                Some(at) => Some(at.saturating_sub(self.started.elapsed())),
+                Some(at) => Some(at.saturating_sub(self.clock.started.elapsed())),
                 None => None,
             };
             match self.poll.poll(&mut events, timeout) {
@@ -110,7 +135,7 @@ impl Reactor {
                 return Ok(());
             }
             self.give_up_on_owners();
-            self.engine.handle_timeout(now(self.started));
+            self.pass_time();
             self.drain()?;
             if self.tun_ready {
                 if let Err(error) = self.read_tun() {
@@ -123,13 +148,25 @@ impl Reactor {
                 self.read_socket(socket);
                 self.drain()?;
             }
+            self.record();
         }
+    }
+
+    fn pass_time(&mut self) {
+        let now = self.clock.read();
+        if self.tape.is_on() {
+            self.tape.clock(now);
+            if self.engine.poll_timeout().is_some_and(|at| at <= now.mono) {
+                self.tape.note(now, || Note::Tick);
+            }
+        }
+        self.engine.handle_timeout(now);
     }
 
     /// When something is due, on the engine's clock.
     fn deadline(&mut self) -> Option<Duration> {
         let owner = self.finder.as_ref().and_then(Finder::deadline);
-        let owner = owner.map(|at| at.saturating_duration_since(self.started));
+        let owner = owner.map(|at| at.saturating_duration_since(self.clock.started));
         self.engine.poll_timeout().into_iter().chain(owner).min()
     }
 
@@ -139,20 +176,26 @@ impl Reactor {
             return;
         };
         while let Some(flow) = finder.overdue(Instant::now()) {
-            self.engine
-                .handle_owner(flow, Vec::new(), now(self.started));
+            self.tape.owner(self.clock.read(), flow, &[]);
+            self.engine.handle_owner(flow, Vec::new(), self.clock.last);
         }
     }
 
     /// Whether the engine is to stop.
     fn answer_requests(&mut self) -> bool {
-        let now = now(self.started);
+        let now = self.clock.read();
         while let Ok(request) = self.inbox.try_recv() {
             match request {
-                Request::Rules(rules) => self.engine.set_rules(rules, now),
-                Request::Answer(question, answer) => self.engine.answer(question, answer, now),
+                Request::Rules(rules) => {
+                    self.tape.note(now, || Note::Rules(Basis::default()));
+                    self.engine.set_rules(rules, now);
+                }
+                Request::Answer(question, answer) => {
+                    self.tape.answer(now, question, answer);
+                    self.engine.answer(question, answer, now);
+                }
                 Request::Complain(message) => (self.events)(Event::Error(ErrorEvent {
-                    time: self.started.elapsed().as_secs_f64(),
+                    time: self.clock.read().mono.as_secs_f64(),
                     message,
                 })),
                 Request::Owner(flow, owner) => {
@@ -161,13 +204,12 @@ impl Reactor {
                         .as_mut()
                         .is_some_and(|finder| finder.found(flow))
                     {
+                        self.tape.owner(now, flow, &owner);
                         self.engine.handle_owner(flow, owner, now);
                     }
                 }
                 Request::Stop => {
-                    self.engine.finish(now);
-                    // Whatever is left to say on the way out is said as far as the device takes it.
-                    let _ = self.drain();
+                    self.finish();
                     return true;
                 }
             }
@@ -175,15 +217,40 @@ impl Reactor {
         false
     }
 
-    fn fail(&mut self, error: &io::Error) {
-        self.engine.finish(now(self.started));
+    fn finish(&mut self) {
+        let now = self.clock.read();
+        self.tape.note(now, || Note::Stop);
+        self.engine.finish(now);
+        // Whatever is left to say on the way out is said as far as the device takes it.
         let _ = self.drain();
-        (self.events)(Event::Error(ErrorEvent {
-            time: self.started.elapsed().as_secs_f64(),
-            message: format!(
-                "the tun device can no longer be read ({error}): the firewall has stopped"
-            ),
-        }));
+        if let Err(error) = self.tape.finish() {
+            self.recording_ended(&error);
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.finish();
+        self.say(format!(
+            "the tun device can no longer be read ({error}): the firewall has stopped"
+        ));
+    }
+
+    /// Lets what was recorded in this turn be written.
+    fn record(&mut self) {
+        if let Err(error) = self.tape.commit() {
+            self.recording_ended(&error);
+        }
+    }
+
+    fn recording_ended(&mut self, error: &io::Error) {
+        self.say(format!(
+            "the recording has ended ({error}): the firewall goes on without it"
+        ));
+    }
+
+    fn say(&mut self, message: String) {
+        let time = self.clock.started.elapsed().as_secs_f64();
+        (self.events)(Event::Error(ErrorEvent { time, message }));
     }
 
     fn read_tun(&mut self) -> io::Result<()> {
@@ -201,7 +268,16 @@ impl Reactor {
             }
             filled += 1;
         }
-        self.engine.handle_packets(filled, now(self.started));
+        if filled > 0 {
+            let now = self.clock.read();
+            if self.tape.is_on() {
+                for slot in self.engine.rx_slots().iter().take(filled) {
+                    let packet = slot.bytes.get(..slot.len).unwrap_or_default();
+                    self.tape.packet(now, true, [packet, &[]]);
+                }
+            }
+            self.engine.handle_packets(filled, now);
+        }
         Ok(())
     }
 
@@ -217,6 +293,7 @@ impl Reactor {
             }
             self.write_tun()?;
             while let Some(event) = self.engine.poll_event() {
+                self.tape.event(&event);
                 (self.events)(event);
             }
             // Sending may have ended flows, and so on: a round that finds nothing is the last one.
@@ -241,7 +318,13 @@ impl Reactor {
             if result == Err(ErrorKind::Interrupted) {
                 continue;
             }
-            self.engine.sent(id, result, now(self.started));
+            if let Err(kind) = result
+                && kind != ErrorKind::WouldBlock
+            {
+                self.broken(id, kind);
+            }
+            // The moment of the input that this follows: what an event says must not hang on how fast a socket is.
+            self.engine.sent(id, result, self.clock.last);
         }
         let mut lost = Vec::new();
         while let Some(datagram) = self.engine.poll_datagram() {
@@ -261,7 +344,9 @@ impl Reactor {
             let Some(packet) = self.engine.poll_packet() else {
                 return Ok(());
             };
-            let parts = [IoSlice::new(packet.header), IoSlice::new(packet.payload)];
+            let parts = [packet.header, packet.payload];
+            self.tape.packet(self.clock.last, false, parts);
+            let parts = parts.map(IoSlice::new);
             let written = match packet.payload {
                 [] => self.tun.write(packet.header),
                 _ => self.tun.write_vectored(&parts),
@@ -289,13 +374,15 @@ impl Reactor {
             Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
             Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
             Command::FindOwner { flow, proto, pair } => {
+                self.tape.wanted(flow, proto, pair);
                 let asked = self
                     .finder
                     .as_mut()
                     .is_some_and(|finder| finder.ask(flow, proto, pair));
                 if !asked {
-                    self.engine
-                        .handle_owner(flow, Vec::new(), now(self.started));
+                    let now = self.clock.read();
+                    self.tape.owner(now, flow, &[]);
+                    self.engine.handle_owner(flow, Vec::new(), now);
                 }
                 return;
             }
@@ -326,10 +413,33 @@ impl Reactor {
                 }
                 self.sockets[at] = Some((id, upstream));
             }
-            Err(error) => {
-                self.engine
-                    .handle_socket(id, SocketEvent::Failed(error.kind()), now(self.started))
+            Err(error) => self.tell(id, SocketEvent::Failed(error.kind())),
+        }
+    }
+
+    /// Tells the engine what happened to a socket.
+    fn tell(&mut self, id: SocketId, event: SocketEvent) {
+        let now = self.clock.read();
+        if self.tape.is_on()
+            && let Some(pair) = self.engine.pair_of(id)
+        {
+            match event {
+                SocketEvent::Connected => self.tape.note(now, || Note::connect(pair, None)),
+                SocketEvent::Failed(kind) => {
+                    self.tape.note(now, || Note::connect(pair, Some(kind)));
+                }
+                SocketEvent::Unreachable(kind) => self.tape.note(now, || Note::broken(pair, kind)),
+                SocketEvent::Writable => {}
             }
+        }
+        self.engine.handle_socket(id, event, now);
+    }
+
+    fn broken(&mut self, id: SocketId, kind: ErrorKind) {
+        if self.tape.is_on()
+            && let Some(pair) = self.engine.pair_of(id)
+        {
+            self.tape.note(self.clock.last, || Note::broken(pair, kind));
         }
     }
 
@@ -354,7 +464,6 @@ impl Reactor {
             return;
         };
         let id = *id;
-        let now = now(self.started);
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             upstream.readable = true;
         }
@@ -375,7 +484,7 @@ impl Reactor {
             self.list(id);
         }
         if let Some(told) = told {
-            self.engine.handle_socket(id, told, now);
+            self.tell(id, told);
         }
     }
 
@@ -399,7 +508,7 @@ impl Reactor {
             return;
         }
         upstream.listed = false;
-        let now = now(self.started);
+        let now = self.clock.read();
         match upstream.kind {
             Kind::Connecting => {}
             Kind::Stream => {
@@ -412,9 +521,17 @@ impl Reactor {
                     if result == Err(ErrorKind::Interrupted) {
                         continue;
                     }
-                    upstream.readable = matches!(result, Ok(1..));
+                    let more = matches!(result, Ok(1..));
+                    upstream.readable = more;
+                    if let Err(kind) = result
+                        && kind != ErrorKind::WouldBlock
+                        && self.tape.is_on()
+                        && let Some(pair) = self.engine.pair_of(id)
+                    {
+                        self.tape.note(now, || Note::broken(pair, kind));
+                    }
                     self.engine.received(id, result, now);
-                    if !upstream.readable {
+                    if !more {
                         return;
                     }
                 }
@@ -448,14 +565,11 @@ fn socket(sockets: &[Option<(SocketId, Upstream)>], id: SocketId) -> Option<&Ups
     (*open == id).then_some(upstream)
 }
 
-fn now(started: Instant) -> Now {
-    let wall = SystemTime::now()
+/// The wall clock; a machine that is set to before 1970 has none.
+fn since_epoch() -> Duration {
+    SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    Now {
-        mono: started.elapsed(),
-        wall,
-    }
+        .unwrap_or_default()
 }
 
 /// Receives into initialised memory, which socket2 does not offer with an address.

@@ -39,16 +39,22 @@ impl Config {
         document::parse(file, text)
     }
 
+    /// Returns every fault of a file, in its order, where [`Config::parse`] gives the first alone; empty for a sound one.
+    pub fn faults(file: &str, text: &str) -> Vec<ConfigError> {
+        document::faults(file, text)
+    }
+
     /// Adds the rules of a file of answers, on a par with the policy's own; verdicts call them `answer.N`.
     ///
     /// # Errors
     /// Where the text is no policy, or holds anything but rules.
     pub fn with_answers(mut self, file: &str, text: &str) -> Result<Config, ConfigError> {
         let answers = document::parse_answers(file, text)?;
-        self.rules.extend(answers.rules.into_iter().map(|rule| RuleEntry {
-            answers: Some(answers.file.clone()),
-            ..rule
-        }));
+        self.rules
+            .extend(answers.rules.into_iter().map(|rule| RuleEntry {
+                answers: Some(answers.file.clone()),
+                ..rule
+            }));
         Ok(self)
     }
 

@@ -21,9 +21,11 @@ use crate::{
     event::{Action, Proto},
 };
 
+pub(super) use faults::faults;
+
 /// Reads and checks a policy.
 pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
-    parse_with(file, text, &["default", "limits", "rule", "list"])
+    parse_with(file, text, POLICY)
 }
 
 /// Reads and checks a file of answers: a policy of rules alone.
@@ -257,11 +259,25 @@ fn read<T: DeserializeOwned>(table: Spanned<DeTable<'_>>) -> Result<T, toml::de:
 }
 
 /// Refuses the first key, in the order of the file, that means nothing here.
+/// The sections of a policy.
+const POLICY: &[&str] = &["default", "limits", "rule", "list"];
+
 fn check_keys(
     source: &Source<'_>,
     document: &DeTable<'_>,
     sections: &[&str],
 ) -> Result<(), ConfigError> {
+    let first = key_faults(document, sections)
+        .into_iter()
+        .min_by_key(|(span, _)| span.start);
+    match first {
+        Some((span, reason)) => Err(source.error(span, reason)),
+        None => Ok(()),
+    }
+}
+
+/// Every key that means nothing here.
+fn key_faults(document: &DeTable<'_>, sections: &[&str]) -> Vec<(Range<usize>, String)> {
     let mut faults = Vec::new();
     let what = match sections {
         ["rule"] => "a file of answers, which holds rules alone",
@@ -307,10 +323,7 @@ fn check_keys(
             )),
         }
     }
-    match faults.into_iter().min_by_key(|(span, _)| span.start) {
-        Some((span, reason)) => Err(source.error(span, reason)),
-        None => Ok(()),
-    }
+    faults
 }
 
 fn check_table(
@@ -367,5 +380,6 @@ const SECTIONS: &[(&str, &[&str], &[&str])] = &[
     ("list", &["name", "source", "format", "action"], &[]),
 ];
 
+mod faults;
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,15 @@ pub(super) enum DomainFault {
     Number,
 }
 
+/// Returns the wire form of a name that a person wrote, or what is wrong with it.
+pub fn wire_name(text: &str) -> Result<String, String> {
+    let mut name = String::new();
+    match normalize(text, &mut name) {
+        Ok(()) => Ok(name),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
 /// Writes the wire form of `text` into `out`: lower case, no trailing dot, IDN labels in Punycode (RFC 5891, RFC 3492).
 ///
 /// Hyphens and underscores may stand anywhere: names in use have them in front, at the end and doubled.

@@ -9,7 +9,7 @@ use super::{
     rules::{Query, Rank},
     to::To,
 };
-use crate::event::{Action, Confidence, Kind, NameSource, Verdict};
+use crate::event::{Action, Confidence, Kind, NameSource, Proto, Verdict};
 
 /// A verdict with what it stands on, for people. Display writes it as a few lines of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +18,14 @@ pub struct Explanation {
     pub verdict: Verdict,
     /// The rule, list or default that decided.
     pub deciding: Reason,
+    /// What decides for each identifier, where the verdict is about identifiers.
+    pub identifiers: Vec<(Kind, Reason)>,
     /// What else matched, best first, the default last.
     pub runners_up: Vec<Reason>,
-    /// What would change the verdict, a sentence each.
+    /// Rules (TOML, each from its `[[rule]]` on) that together would turn the verdict: allow into block, all else into
+    /// allow. Tried out; empty where none would.
+    pub remedy: Vec<String>,
+    /// What else would change the verdict, a sentence each; at most [`Explanation::MOST_CHANGES`] of another flow.
     pub changes: Vec<String>,
 }
 
@@ -52,15 +57,21 @@ impl Policy {
             .iter()
             .map(|kind| self.leak_cause(facts, kind, Confidence::Exact));
         let about_connection = sends.is_empty() || self.action(connection) == Action::Block;
-        let (sends, cause) = match about_connection {
-            true => (&[][..], connection),
-            false => (
-                sends,
-                leaks
-                    .max_by_key(|cause| self.strictness(*cause))
-                    .unwrap_or(connection),
-            ),
+        let leaks: Vec<_> = if about_connection {
+            Vec::new()
+        } else {
+            leaks.collect()
         };
+        let cause = leaks.iter().copied();
+        let cause = cause
+            .max_by_key(|cause| self.strictness(*cause))
+            .unwrap_or(connection);
+        let identifiers = sends
+            .iter()
+            .zip(&leaks)
+            .map(|(kind, cause)| (kind.clone(), self.reason(*cause)));
+        let identifiers = identifiers.collect();
+        let sends = if about_connection { &[] } else { sends };
         let mut causes = BTreeSet::new();
         match about_connection {
             true => causes.extend(self.matching(facts, None, DefaultKey::Connection)),
@@ -69,14 +80,32 @@ impl Policy {
                 .for_each(|kind| causes.extend(self.matching(facts, Some(kind), DefaultKey::Leak))),
         }
         causes.remove(&cause);
-        let runners_up = causes.into_iter().map(|other| Reason {
-            lost: self.lost(other, cause),
-            ..self.reason(other)
+        let runners_up = causes.into_iter().map(|other| {
+            let about: Vec<String> = sends
+                .iter()
+                .zip(&leaks)
+                .filter(|(_, decides)| **decides == other)
+                .map(|(kind, _)| kind.to_string())
+                .collect();
+            let lost = match about.is_empty() {
+                true => self.lost(other, cause),
+                false => format!(
+                    "decides about {} alone, and the strictest counts",
+                    about.join(", ")
+                ),
+            };
+            Reason {
+                lost,
+                ..self.reason(other)
+            }
         });
+        let runners_up = runners_up.collect();
         Explanation {
             verdict,
             deciding: self.reason(cause),
-            runners_up: runners_up.collect(),
+            identifiers,
+            runners_up,
+            remedy: self.remedy(facts, sends, cause).unwrap_or_default(),
             changes: self.changes(facts, sends, cause),
         }
     }
@@ -112,7 +141,13 @@ impl Policy {
         let text = match cause {
             Cause::Rule(position) => self.rules.all()[position].to_string(),
             Cause::List(list) => format!("the list {:?}", self.lists.lists[list].name()),
-            Cause::Default(default) => format!("[default] {}", default.key()),
+            Cause::Default(default) => {
+                format!(
+                    "[default] {} = {:?}",
+                    default.key(),
+                    word(self.action(cause))
+                )
+            }
         };
         Reason {
             rule: self.name_of(cause).clone(),
@@ -143,7 +178,7 @@ impl Policy {
                 "rules come before lists".into()
             }
             (Cause::Default(_), Cause::Rule(_) | Cause::List(_)) => {
-                "counts where nothing else matches".into()
+                "counts only where nothing else matches".into()
             }
             (Cause::Default(_), Cause::Default(_)) => "is about something else".into(),
             (Cause::Rule(_), Cause::List(_) | Cause::Default(_)) => {
@@ -154,11 +189,11 @@ impl Policy {
 
     fn changes(&self, facts: &Facts, sends: &[Kind], cause: Cause) -> Vec<String> {
         let Reason { rule, place, .. } = self.reason(cause);
-        let mut changes = vec![format!("{rule} itself ({place})")];
-        if let Some(rules) = self.remedy(facts, sends, cause) {
-            let rules: Vec<String> = rules.iter().map(RuleEntry::to_string).collect();
-            changes.push(format!("[[rule]] {}", rules.join(" and [[rule]] ")));
-        }
+        let itself = match place.line {
+            Some(_) => format!("{rule} itself ({place})"),
+            None => format!("{rule} itself ({place}: a policy file can set it)"),
+        };
+        let mut changes = vec![itself];
         let given = || {
             facts
                 .names
@@ -171,26 +206,46 @@ impl Policy {
         changes.extend(claims.map(|(name, _)| {
             format!("a DNS answer that gives {name:?} for this address: until then the name is a mere claim, which loosens nothing")
         }));
+        if let (Cause::Default(_), Action::Allow, false) =
+            (cause, self.action(cause), sends.is_empty())
+        {
+            changes.push(
+                "a rule with `sends` that allows: it would approve what passes unapproved now"
+                    .into(),
+            );
+        }
+        changes.extend(self.elsewhere(facts, sends));
         changes
     }
 
     /// The least rules that turn the verdict, tried out: on one name or the address, then on all of them, then with more
     /// and more conditions.
-    fn remedy(&self, facts: &Facts, sends: &[Kind], cause: Cause) -> Option<Vec<RuleEntry>> {
+    fn remedy(&self, facts: &Facts, sends: &[Kind], cause: Cause) -> Option<Vec<String>> {
         let wanted = if self.action(cause) == Action::Allow {
             Action::Block
         } else {
             Action::Allow
         };
-        let sends = (!sends.is_empty()).then(|| Sends::Kinds(sends.iter().cloned().collect()));
+        let concerned = sends.iter().filter(|kind| {
+            wanted == Action::Block
+                || self.action(self.leak_cause(facts, kind, Confidence::Exact)) != Action::Allow
+        });
+        let concerned = (!sends.is_empty()).then(|| Sends::Kinds(concerned.cloned().collect()));
+        let found: Vec<_> = sends
+            .iter()
+            .map(|kind| (kind.clone(), Confidence::Exact))
+            .collect();
         let names: BTreeSet<&str> = facts.names.iter().map(|(name, _)| &**name).collect();
         let mut to: Vec<To> = names
             .into_iter()
             .filter_map(|name| To::read(&format!("={name}")).ok())
             .collect();
-        to.push(To::Net(facts.dst.ip().to_canonical().into()));
+        let named = to.len();
+        if named == 0 || !facts.dst.ip().is_unspecified() {
+            to.push(To::Net(facts.dst.ip().to_canonical().into()));
+        }
         let mut destinations: Vec<&[To]> = to.chunks(1).collect();
-        destinations.push(&to);
+        destinations.extend([&to[..named], &to]);
         let apps = std::iter::once(None).chain(facts.app.first().map(Some));
         let conditions =
             apps.flat_map(|app| [(app, false, false), (app, true, false), (app, true, true)]);
@@ -208,25 +263,16 @@ impl Policy {
                         last: facts.dst.port(),
                     }),
                     proto: proto.then_some(facts.proto),
-                    sends: sends.clone(),
+                    sends: concerned.clone(),
                     action: wanted,
                 };
                 let rules: Vec<RuleEntry> = (u32::MAX / 2..).zip(to).map(rule).collect();
-                (self.with(rules.clone()).outcome(facts, sends.as_ref()) == wanted).then_some(rules)
+                (self.with(rules.clone()).leak(facts, &found).action == wanted).then_some(rules)
             })
-    }
-
-    fn outcome(&self, facts: &Facts, sends: Option<&Sends>) -> Action {
-        match sends {
-            Some(Sends::Kinds(kinds)) => {
-                let found: Vec<_> = kinds
-                    .iter()
-                    .map(|kind| (kind.clone(), Confidence::Exact))
-                    .collect();
-                self.leak(facts, &found).action
-            }
-            Some(Sends::All) | None => self.connection(facts).action,
-        }
+            .map(|rules| {
+                let text = |rule: &RuleEntry| format!("[[rule]]\n{}\n", rule.fields().join("\n"));
+                rules.iter().map(text).collect()
+            })
     }
 }
 
@@ -258,7 +304,10 @@ impl fmt::Display for Explanation {
             writeln!(f, "  {}: {other} ({})", word(other.action), other.lost)?;
         }
         writeln!(f, "what would change it:")?;
-        for change in &self.changes {
+        let (itself, others) = self.changes.split_at(self.changes.len().min(1));
+        let remedy: Vec<_> = self.remedy.iter().map(|rule| one_line(rule)).collect();
+        let remedy = (!remedy.is_empty()).then(|| remedy.join(" and "));
+        for change in itself.iter().chain(&remedy).chain(others) {
             writeln!(f, "  {change}")?;
         }
         Ok(())
@@ -280,33 +329,54 @@ impl fmt::Display for Place {
     }
 }
 
-impl fmt::Display for RuleEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(app) = &self.app {
-            write!(f, "app = {app:?}, ")?;
-        }
-        if let Some(to) = &self.to {
-            write!(f, "to = \"{to}\", ")?;
-        }
-        if let Some(ports) = &self.ports {
-            write!(f, "port = \"{ports}\", ")?;
-        }
-        if let Some(proto) = &self.proto {
-            write!(f, "proto = \"{}\", ", format!("{proto:?}").to_lowercase())?;
-        }
-        match &self.sends {
-            Some(Sends::All) => f.write_str("sends = [\"*\"], ")?,
-            Some(Sends::Kinds(kinds)) => {
+impl RuleEntry {
+    /// `key = value` of each key given, as in the file.
+    fn fields(&self) -> Vec<String> {
+        let app = self.app.as_ref().map(|app| format!("app = {app:?}"));
+        let to = self.to.as_ref().map(|to| format!("to = \"{to}\""));
+        let port = self
+            .ports
+            .as_ref()
+            .map(|ports| format!("port = \"{ports}\""));
+        let proto = self
+            .proto
+            .map(|proto| format!("proto = {:?}", protocol(proto)));
+        let sends = self.sends.as_ref().map(|sends| match sends {
+            Sends::All => "sends = [\"*\"]".to_owned(),
+            Sends::Kinds(kinds) => {
                 let kinds: Vec<_> = kinds.iter().map(|kind| format!("\"{kind}\"")).collect();
-                write!(f, "sends = [{}], ", kinds.join(", "))?;
+                format!("sends = [{}]", kinds.join(", "))
             }
-            None => {}
-        }
-        write!(f, "action = {:?}", word(self.action))
+        });
+        let action = Some(format!("action = {:?}", word(self.action)));
+        [app, to, port, proto, sends, action]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
-fn word(action: Action) -> &'static str {
+impl fmt::Display for RuleEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fields().join(", "))
+    }
+}
+
+/// A rule's TOML on one line.
+fn one_line(rule: &str) -> String {
+    let rest = rule.trim_end().replace('\n', ", ");
+    rest.replacen("[[rule]], ", "[[rule]] ", 1)
+}
+
+pub(super) fn protocol(proto: Proto) -> &'static str {
+    match proto {
+        Proto::Tcp => "tcp",
+        Proto::Udp => "udp",
+        Proto::Icmp => "icmp",
+    }
+}
+
+pub(super) fn word(action: Action) -> &'static str {
     match action {
         Action::Allow => "allow",
         Action::Ask => "ask",
@@ -317,7 +387,7 @@ fn word(action: Action) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::Proto, policy::Config};
+    use crate::policy::Config;
 
     const POLICY: &str = "[default]\nleak = \"block\"\n\
         \n[[rule]]\nto = \"bank.example\"\nsends = [\"phone\"]\naction = \"allow\"\n\
@@ -352,7 +422,7 @@ mod tests {
             "allow: rule.3 (p.toml:14), to = \"*.shop.example\", action = \"allow\"\n\
              also matching:\n\
              \x20 block: rule.2 (p.toml:9), to = \"192.0.2.0/24\", port = \"1-1000\", action = \"block\" (less specific in its destination)\n\
-             \x20 allow: default.connection (built in), [default] connection (counts where nothing else matches)\n\
+             \x20 allow: default.connection (built in), [default] connection = \"allow\" (counts only where nothing else matches)\n\
              what would change it:\n\
              \x20 rule.3 itself (p.toml:14)\n\
              \x20 [[rule]] to = \"=www.shop.example\", action = \"block\"\n"
@@ -365,7 +435,7 @@ mod tests {
             ),
             "block: list.ads (p.toml:18), the list \"ads\"\n\
              also matching:\n\
-             \x20 allow: default.connection (built in), [default] connection (counts where nothing else matches)\n\
+             \x20 allow: default.connection (built in), [default] connection = \"allow\" (counts only where nothing else matches)\n\
              what would change it:\n\
              \x20 list.ads itself (p.toml:18)\n\
              \x20 [[rule]] to = \"=x.ads.example\", action = \"allow\"\n"
@@ -377,13 +447,13 @@ mod tests {
         let bank = [("bank.example", NameSource::Dns)];
         assert_eq!(
             told("203.0.113.9:443", &bank, &[Kind::Phone, Kind::Imei]),
-            "block: default.leak (p.toml:2), [default] leak\n\
+            "block: default.leak (p.toml:2), [default] leak = \"block\"\n\
              also matching:\n\
              \x20 allow: rule.1 (p.toml:4), to = \"bank.example\", sends = [\"phone\"], action = \"allow\" \
-             (does not hold for every name and identifier, and the strictest counts)\n\
+             (decides about phone alone, and the strictest counts)\n\
              what would change it:\n\
              \x20 default.leak itself (p.toml:2)\n\
-             \x20 [[rule]] to = \"=bank.example\", sends = [\"imei\", \"phone\"], action = \"allow\"\n"
+             \x20 [[rule]] to = \"=bank.example\", sends = [\"imei\"], action = \"allow\"\n"
         );
     }
 

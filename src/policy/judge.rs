@@ -348,7 +348,7 @@ pub(super) enum DefaultKey {
 }
 
 impl DefaultKey {
-    const ALL: [DefaultKey; 4] = [
+    pub(super) const ALL: [DefaultKey; 4] = [
         DefaultKey::Connection,
         DefaultKey::Leak,
         DefaultKey::LeakShape,

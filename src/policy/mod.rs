@@ -7,9 +7,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod check;
 mod config;
 mod document;
 mod domain;
+mod elsewhere;
 mod explain;
 mod field;
 mod judge;
@@ -22,7 +24,9 @@ mod nets;
 mod rules;
 mod to;
 
+pub use check::{Outline, Surroundings, Warning};
 pub use config::{Config, ListSource, Place};
+pub use domain::wire_name;
 pub use explain::{Explanation, Reason};
 pub use judge::{Facts, Policy};
 pub use listfile::{ListReport, RejectedLine};

@@ -518,12 +518,8 @@ proptest! {
         prop_assert_eq!(&told.verdict, &policy.leak(&facts, &exact));
         prop_assert_eq!((&told.deciding.rule, told.deciding.action), (&told.verdict.rule, told.verdict.action));
         prop_assert!(told.runners_up.iter().all(|other| other.rule != told.deciding.rule));
-        let remedy = told.changes.iter().find_map(|change| change.strip_prefix("[[rule]] "));
-        let remedy = remedy.unwrap_or_else(|| panic!("no remedy in {told}"));
-        let mut more = format!("[[rule]]\n{}\n", remedy.replace(" and ", "\n").replace("[[rule]] ", "[[rule]]\n"));
-        for key in ["to", "port", "proto", "sends", "action"] {
-            more = more.replace(&format!(", {key} = "), &format!("\n{key} = "));
-        }
+        prop_assert!(!told.remedy.is_empty(), "no remedy in {}", told);
+        let more = told.remedy.concat();
         let turned = world.compile(&(world.text() + &more));
         let about_connection = exact.is_empty() || policy.connection(&facts).action == Action::Block;
         let turned = if about_connection { turned.connection(&facts) } else { turned.leak(&facts, &exact) };

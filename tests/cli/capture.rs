@@ -63,3 +63,23 @@ fn tcp(outbound: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) -> Vec<u8>
     packet.extend(payload);
     packet
 }
+
+/// A packet of [`connection`] with the checksums that a live engine asks for.
+pub fn summed(mut packet: Vec<u8>) -> Vec<u8> {
+    let sum = |parts: &[&[u8]]| {
+        let words = parts.iter().flat_map(|part| part.chunks(2));
+        let word =
+            |pair: &[u8]| u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+        let mut sum: u32 = words.map(word).sum();
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        (!(sum as u16)).to_be_bytes()
+    };
+    let header = sum(&[&packet[..20]]);
+    packet[10..12].copy_from_slice(&header);
+    let length = (packet.len() as u16 - 20).to_be_bytes();
+    let tcp = sum(&[&packet[12..20], &[0, 6], &length, &packet[20..]]);
+    packet[36..38].copy_from_slice(&tcp);
+    packet
+}

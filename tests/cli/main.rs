@@ -6,4 +6,6 @@ mod harness;
 mod input;
 mod live;
 mod output;
+mod recording;
+mod tell;
 mod terminal;

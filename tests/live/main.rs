@@ -21,6 +21,7 @@ mod icmp;
 mod leaks;
 mod owner;
 mod program;
+mod recordings;
 mod tcp;
 mod tls;
 mod udp;

@@ -18,10 +18,10 @@ use std::{
 use socket2::{Domain, Socket, Type};
 use untold::{
     detect::{Detector, Identity},
-    engine,
-    event::{Event, FindingEvent},
+    engine::{self, Answer, recording::Basis},
+    event::{Action, Event, FindingEvent, Scope},
     inspect::Rules,
-    io::{FindOwner, Handle, Options, Protect},
+    io::{FindOwner, Handle, Options, Protect, pcap::Writer, record::Recording},
     policy::{self, Policy},
 };
 
@@ -44,6 +44,10 @@ pub struct Setup {
     pub lists: Vec<String>,
     /// Identity file.
     pub identity: String,
+    /// Record into this file.
+    pub record: Option<&'static str>,
+    /// Somebody answers questions: [`World::answer`].
+    pub can_ask: bool,
     /// How owners are found.
     pub owners: Option<Box<dyn FindOwner>>,
     /// No engine: the app's tun leads to the servers through the kernel's own forwarding. With [`DIRECT`]
@@ -60,6 +64,8 @@ impl Default for Setup {
             policy: String::new(),
             lists: Vec::new(),
             identity: crate::registration::identity(),
+            record: None,
+            can_ask: false,
             owners: None,
             direct: std::env::var_os(DIRECT).is_some(),
         }
@@ -116,6 +122,25 @@ impl World {
         Ok(stream)
     }
 
+    /// Answers the next question; fails where there is none in time.
+    pub fn answer(&self, action: Action, scope: Scope) {
+        let answered = |event: &Event| matches!(event, Event::Answer(_));
+        let count = |events: &[Event]| events.iter().filter(|event| answered(event)).count();
+        let nth = count(&self.events());
+        let asked = |event: Event| match event {
+            Event::Ask(asked) => Some(asked.question),
+            _ => None,
+        };
+        let question = || self.events().into_iter().filter_map(asked).nth(nth);
+        assert!(eventually(|| question().is_some()), "nobody is asked");
+        let handle = self.handle.as_ref().expect("the engine runs");
+        handle.answer(question().expect("it was asked"), Answer { action, scope });
+        assert!(
+            eventually(|| count(&self.events()) > nth),
+            "no answer counts"
+        );
+    }
+
     /// The events so far.
     pub fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
@@ -158,13 +183,14 @@ impl World {
             queue: usize::try_from(QUEUE).expect("a queue is small"),
             dns: vec![RESOLVER.parse().expect("an address")],
             resolvers: vec![UPSTREAM_RESOLVER.parse().expect("an address")],
-            can_ask: false,
+            can_ask: setup.can_ask,
         };
         let events = Arc::clone(&self.events);
         let options = Options {
             config,
             rules: rules(&setup),
             owners: setup.owners,
+            record: setup.record.map(recording),
             protect: Box::new(Nothing),
             events: Box::new(move |event| events.lock().unwrap().push(event)),
         };
@@ -292,6 +318,14 @@ fn rules(setup: &Setup) -> Rules {
     Rules {
         detector: Arc::new(Detector::new(&identity, &[7; 32])),
         policy: Arc::new(Policy::new(config, lists).expect("a good policy")),
+    }
+}
+
+fn recording(path: &str) -> Recording {
+    let file = File::create(path).expect("/run is ours");
+    Recording {
+        record: Box::new(Writer::new(file).expect("a thread can be had")),
+        basis: Basis::default(),
     }
 }
 

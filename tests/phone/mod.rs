@@ -1,12 +1,7 @@
 //! An app's kernel on one side of the engine and a shell on the other, with a fake clock.
 #![allow(dead_code, reason = "each test target uses its own part")]
 
-use std::{
-    io::{ErrorKind, IoSlice},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::IoSlice, net::SocketAddr, sync::Arc, time::Duration};
 
 use untold::{
     detect::{Detector, Identity},

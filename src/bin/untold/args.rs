@@ -1,9 +1,13 @@
 //! What may be written on the command line.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use untold::event::Proto;
+use untold::event::{Kind, Proto};
 
 /// Stops programs from sending your identifiers to destinations nobody approved.
 #[derive(Debug, Parser)]
@@ -42,6 +46,20 @@ pub enum Command {
     Replay(Replay),
     /// Look for identifiers in what one side of a connection sent
     Inspect(Inspect),
+    /// Say which rule decides about a destination, and what would change that
+    ///
+    /// Nothing is sent and nothing is asked of DNS: a name in --to counts as one that DNS gave.
+    Explain(Explain),
+    /// Look over a policy file
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Look over an identity file
+    #[command(subcommand)]
+    Identity(Identity),
+    /// Write completions for a shell to stdout
+    Completions(Completions),
+    /// Write the manual page, or that of one command, to stdout
+    Man(Man),
     /// The client of the demonstration.
     #[command(name = crate::demo::CLIENT, hide = true)]
     Client,
@@ -69,6 +87,9 @@ pub struct Run {
     /// Resolve names here instead of where /etc/resolv.conf says (repeatable)
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = resolver)]
     pub resolver: Vec<SocketAddr>,
+    /// Record packets, and what else verdicts stand on, into this pcapng file, for replay
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Attach to this tun device instead of running a command
     #[arg(long, value_name = "NAME")]
     pub tun: Option<String>,
@@ -117,8 +138,70 @@ pub struct Inspect {
     pub file: Option<PathBuf>,
 }
 
-/// What judging stands on.
 #[derive(Debug, Args)]
+pub struct Explain {
+    /// Policy (TOML); without one, the built-in defaults are explained
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Where it goes; port 80 where absent
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub to: crate::inspect::Destination,
+    /// Address that the host has, for rules on networks
+    #[arg(long, value_name = "ADDR")]
+    pub address: Option<IpAddr>,
+    /// Name that the flow itself gives (Host, SNI) where DNS did not: a claim
+    #[arg(long, value_name = "NAME")]
+    pub claim: Option<String>,
+    /// App that sends, by each name it has, for rules on apps
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub app: Vec<String>,
+    /// Kinds of identifiers that it sends, such as imei,email
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
+    pub sends: Vec<Kind>,
+    /// Transport protocol
+    #[arg(long, default_value = "tcp", value_parser = ["tcp", "udp", "icmp"])]
+    pub proto: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Tell every fault of a policy, or what is in it and what may not be meant so
+    Check(Check),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Identity {
+    /// Tell every fault of an identity file, or how each value is looked for and what is odd about it
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Command, such as run or policy check; the whole program where absent
+    pub command: Vec<String>,
+}
+
+/// What judging stands on.
+#[derive(Debug, Default, Args)]
 pub struct Rules {
     /// Policy (TOML); without one, identifiers go nowhere and everything else passes
     #[arg(long, value_name = "FILE")]
@@ -188,16 +271,28 @@ pub fn complaint(error: &clap::Error) -> String {
         .collect();
     let line = words.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
+    let checks = ["policy", "identity"];
+    let check = checks
+        .iter()
+        .find(|file| text.contains(&format!("untold {file}")));
+    let check = check.map(|file| format!("nothing to do: untold {file} check FILE"));
     let line = match error.kind() {
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "no command given: demo, run, replay or inspect"
-        }
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => check
+            .as_deref()
+            .unwrap_or("no command given: demo, run, replay, inspect, explain …"),
         ErrorKind::MissingRequiredArgument if line.contains("CMD") => {
             "nothing to run: give a command (untold run -- CMD) or a device (untold run --tun NAME)"
         }
         _ => line,
     };
     format!("{line} (untold --help tells more)")
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    Kind::from_name(text).ok_or_else(|| {
+        let named: Vec<&str> = Kind::NAMED.iter().map(|(name, _)| *name).collect();
+        format!("kinds are {} and custom.NAME", named.join(", "))
+    })
 }
 
 fn hash_key(text: &str) -> Result<[u8; 32], String> {
@@ -262,7 +357,12 @@ mod tests {
             ("untold run --mark 1 -- true", "--mark"),
             ("untold run --mtu 576 -- true", "576"),
             ("untold replay --ask c.pcap", "--ask"),
-            ("untold explain", "explain"),
+            ("untold explain", "--to"),
+            ("untold explain --to a.example --sends imie", "imei, meid"),
+            ("untold explain --to a.example --proto gre", "tcp"),
+            ("untold policy", "untold policy check FILE"),
+            ("untold policy check", "FILE"),
+            ("untold completions tcsh", "bash"),
             ("untold inspect --to host:0x50", "port"),
         ] {
             let complaint = refused(line);

@@ -151,6 +151,7 @@ impl Stage {
             config: config(layout.mtu as usize, layout.queue as usize, vec![RESOLVER])?,
             rules,
             owners: None,
+            record: None,
             protect: Box::new(Unprotected),
             events: Box::new(move |event| {
                 seen.lock().expect("no thread panics with it").push(event)

@@ -189,6 +189,12 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
+/// Reads a file of the person's as text.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    let bytes = fs::read(path).map_err(|error| ConfigError::file(name(path), reason(&error)))?;
+    Ok(text(path, bytes)?)
+}
+
 /// A file of the person's as text.
 pub fn text(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError> {
     String::from_utf8(bytes).map_err(|error| {

@@ -4,13 +4,20 @@
 mod answers;
 mod args;
 mod ask;
+mod check;
 mod demo;
+mod explain;
 mod failure;
 mod inspect;
+mod judge;
 mod load;
 mod log;
+mod manual;
+mod page;
 mod paint;
 mod print;
+mod progress;
+mod recording;
 mod reload;
 mod replay;
 mod report;
@@ -34,6 +41,11 @@ fn main() -> ExitCode {
         Command::Run(run) => run::run(&run),
         Command::Replay(replay) => replay::replay(&replay),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
+        Command::Explain(explain) => explain::explain(&explain),
+        Command::Policy(args::Policy::Check(check)) => check::policy(&check),
+        Command::Identity(args::Identity::Check(check)) => check::identity(&check),
+        Command::Completions(completions) => manual::completions(&completions),
+        Command::Man(man) => manual::man(&man),
         Command::Client => demo::client(),
     });
     match ended {

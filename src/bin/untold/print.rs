@@ -8,8 +8,8 @@ use std::{
 
 use serde::Serialize;
 use untold::event::{
-    Action, AskEvent, Confidence, Event, Finding, FindingEvent, FlowEvent, FlowNumber, Place, Spelling,
-    Wrapper,
+    Action, AskEvent, Confidence, Event, Finding, FindingEvent, FlowEvent, FlowNumber, Place,
+    Spelling, Wrapper,
 };
 
 use crate::{
@@ -40,6 +40,13 @@ impl People {
             paint: Paint::new(to),
             told: BTreeSet::new(),
         }
+    }
+
+    /// What comes next is of this capture, one of several: its flows are numbered anew.
+    pub fn capture(&mut self, name: &str) {
+        self.told.clear();
+        let line = self.paint.paint(Look::Bold, name).to_string();
+        self.line(&line);
     }
 
     /// Tells what a person should know of an event.
@@ -211,7 +218,9 @@ pub fn subject(asked: &AskEvent) -> String {
         [] => format!("may {app} connect to {to}?"),
         sends => format!("may {app} send {} to {to}?", sends.join(", ")),
     };
-    line.chars().map(|c| if plain(c) { c } else { '\u{fffd}' }).collect()
+    line.chars()
+        .map(|c| if plain(c) { c } else { '\u{fffd}' })
+        .collect()
 }
 
 /// Whether a character is itself and nothing more: no control, nothing that turns the direction of writing.

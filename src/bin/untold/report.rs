@@ -5,6 +5,7 @@ use std::{
     io::{self, BufWriter, Write},
 };
 
+use serde::Serialize;
 use untold::event::Event;
 
 use crate::{args::Output, failure::Failure, load::reason, paint::To, print::People, tally::Tally};
@@ -13,7 +14,17 @@ use crate::{args::Output, failure::Failure, load::reason, paint::To, print::Peop
 pub struct Reporter {
     json: Option<Sink>,
     people: Option<People>,
+    /// Of which of several captures the events are.
+    capture: Option<String>,
     tally: Tally,
+}
+
+/// An event and the capture that it is of.
+#[derive(Serialize)]
+struct Of<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    capture: &'a str,
 }
 
 impl Reporter {
@@ -36,15 +47,32 @@ impl Reporter {
         Ok(Reporter {
             json,
             people,
+            capture: None,
             tally: Tally::default(),
         })
+    }
+
+    /// What comes next is of this capture, one of several.
+    pub fn capture(&mut self, name: &str) {
+        self.capture = Some(name.into());
+        if let Some(people) = &mut self.people {
+            people.capture(name);
+        }
+    }
+
+    /// Identifiers found so far.
+    pub fn findings(&self) -> u64 {
+        self.tally.findings
     }
 
     /// Writes one event out.
     pub fn event(&mut self, event: &Event) {
         self.tally.count(event);
         if let Some(json) = &mut self.json {
-            json.object(event);
+            match &self.capture {
+                Some(capture) => json.object(&Of { event, capture }),
+                None => json.object(event),
+            }
         }
         if let Some(people) = &mut self.people {
             people.event(event);
@@ -88,7 +116,7 @@ impl Sink {
         }
     }
 
-    fn object(&mut self, event: &Event) {
+    fn object(&mut self, event: &impl Serialize) {
         let mut line = serde_json::to_vec(event).expect("events are plain values");
         line.push(b'\n');
         self.attempt(|out| out.write_all(&line));

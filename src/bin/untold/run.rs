@@ -39,6 +39,7 @@ use crate::{
     failure::{Failure, say},
     load::{self, Sources},
     paint::To,
+    recording,
     reload::Reloader,
     report::Reporter,
     tally::Tally,
@@ -128,6 +129,7 @@ fn attach(
     let (mtu, queue) = tun::limits(device).map_err(Failure::machine)?;
     let stop = Stop::new();
     let terminal = terminal(args);
+    let record = recording::start(args)?;
     let reporter = Reporter::new(&args.output, To::Stderr)?;
     let (printer, events) = Printer::start(reporter, stop.trigger());
     let (asking, events) = asking(args, terminal.as_ref(), events);
@@ -142,6 +144,7 @@ fn attach(
     };
     let options = Options {
         owners: finder(SockDiag::open(device)),
+        record,
         config,
         rules,
         protect,
@@ -170,6 +173,7 @@ fn command(args: &args::Run, rules: Rules, reloading: (Reloader, Stopper)) -> Re
         can_ask: terminal.is_some(),
         ..config(layout.mtu as usize, layout.queue as usize, resolvers)?
     };
+    let record = recording::start(args)?;
     let reporter = Reporter::new(&args.output, To::Stderr)?;
     let mut command = Command::new(program);
     command.args(arguments);
@@ -202,6 +206,7 @@ fn command(args: &args::Run, rules: Rules, reloading: (Reloader, Stopper)) -> Re
     let (asking, events) = asking(args, terminal.as_ref(), events);
     let options = Options {
         owners: owners.map(boxed),
+        record,
         config,
         rules,
         protect: Box::new(Unprotected),

@@ -2,7 +2,10 @@
 
 use std::{io::Read, ops::Range, time::Duration};
 
-use super::{CaptureError, Format, Reader, Record, number};
+use super::{
+    CaptureError, Format, Reader, Record, number,
+    writer::{INBOUND, NUMBER, OUTBOUND, PACKET_FLAGS},
+};
 
 impl<R: Read> Reader<R> {
     /// A block of a pcapng file.
@@ -28,6 +31,7 @@ impl<R: Read> Reader<R> {
             ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET => {
                 self.block_packet(kind, body, big_endian)
             }
+            CUSTOM => Ok(self.custom(body, big_endian)),
             _ => Ok(Record::Other),
         }
     }
@@ -88,6 +92,15 @@ impl<R: Read> Reader<R> {
         Ok(Record::Other)
     }
 
+    /// A custom block: a note if it is one of ours and can be read, else nothing.
+    fn custom(&mut self, body: Range<usize>, big_endian: bool) -> Record {
+        let bytes = self.buffer.get(body.clone()).unwrap_or_default();
+        match number(bytes, 0, big_endian) {
+            Some(NUMBER) => Record::Note(body.start + 4..body.end),
+            _ => Record::Other,
+        }
+    }
+
     fn block_packet(
         &mut self,
         kind: u32,
@@ -106,12 +119,7 @@ impl<R: Read> Reader<R> {
             )),
             // Interface and drop count are 16 bits each.
             _ => {
-                let interface = bytes.get(..2).and_then(|pair| pair.first_chunk())?;
-                let interface = if big_endian {
-                    u16::from_be_bytes(*interface)
-                } else {
-                    u16::from_le_bytes(*interface)
-                };
+                let interface = short(bytes, 0, big_endian)?;
                 Some((
                     usize::from(interface),
                     field(4).zip(field(8)),
@@ -149,11 +157,65 @@ impl<R: Read> Reader<R> {
             self.time = interface.time(u64::from(high) << 32 | u64::from(low));
         }
         let start = body.start + header;
+        // Only enhanced packets say which way they went.
+        let options = bytes.get(header + len.next_multiple_of(4)..);
+        self.outbound = options
+            .filter(|_| kind == ENHANCED_PACKET)
+            .and_then(|options| direction(options, big_endian));
         Ok(Record::Frame {
             link: interface.link,
             frame: start..start + len,
         })
     }
+}
+
+/// Which way a packet went, by its flags.
+fn direction(options: &[u8], big_endian: bool) -> Option<bool> {
+    let flags = Options::new(options, big_endian)
+        .find(|(code, _)| *code == PACKET_FLAGS)
+        .and_then(|(_, value)| number(value, 0, big_endian))?;
+    match flags & 3 {
+        INBOUND => Some(false),
+        OUTBOUND => Some(true),
+        _ => None,
+    }
+}
+
+/// The options at the end of a block, up to their end mark or what cannot be one.
+struct Options<'a> {
+    rest: &'a [u8],
+    big_endian: bool,
+}
+
+impl<'a> Options<'a> {
+    fn new(rest: &'a [u8], big_endian: bool) -> Self {
+        Self { rest, big_endian }
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let code = short(self.rest, 0, self.big_endian)?;
+        let len = usize::from(short(self.rest, 2, self.big_endian)?);
+        if code == 0 {
+            return None;
+        }
+        let value = self.rest.get(4..4 + len)?;
+        let next = 4 + len.next_multiple_of(4);
+        self.rest = self.rest.get(next..).unwrap_or_default();
+        Some((code, value))
+    }
+}
+
+fn short(bytes: &[u8], at: usize, big_endian: bool) -> Option<u16> {
+    let bytes = *bytes.get(at..)?.first_chunk()?;
+    Some(if big_endian {
+        u16::from_be_bytes(bytes)
+    } else {
+        u16::from_le_bytes(bytes)
+    })
 }
 
 pub(super) struct Section {
@@ -173,26 +235,14 @@ pub(super) struct Interface {
 
 impl Interface {
     fn read(body: &[u8], big_endian: bool) -> Option<Self> {
-        let short = |bytes: &[u8]| {
-            let bytes = *bytes.first_chunk()?;
-            Some(if big_endian {
-                u16::from_be_bytes(bytes)
-            } else {
-                u16::from_le_bytes(bytes)
-            })
-        };
         let mut interface = Self {
-            link: short(body)?,
+            link: short(body, 0, big_endian)?,
             snap: number(body, 4, big_endian)?,
             per_second: 1_000_000,
             offset: 0,
         };
-        let mut options = body.get(8..).unwrap_or_default();
-        while let (Some(code), Some(len)) = (short(options), options.get(2..).and_then(short)) {
-            let len = usize::from(len);
-            let value = options.get(4..4 + len)?;
+        for (code, value) in Options::new(body.get(8..).unwrap_or_default(), big_endian) {
             match (code, value) {
-                (0, _) => break,
                 (TIME_RESOLUTION, [exponent]) => {
                     let base = if exponent & 0x80 == 0 { 10u128 } else { 2 };
                     interface.per_second = base.checked_pow(u32::from(exponent & 0x7f))?;
@@ -207,9 +257,6 @@ impl Interface {
                 }
                 _ => {}
             }
-            options = options
-                .get(4 + len.next_multiple_of(4)..)
-                .unwrap_or_default();
         }
         Some(interface)
     }
@@ -226,10 +273,12 @@ impl Interface {
 }
 
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-const INTERFACE_DESCRIPTION: u32 = 1;
+pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
 const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
-const ENHANCED_PACKET: u32 = 6;
+pub(super) const ENHANCED_PACKET: u32 = 6;
+/// A custom block that may be copied into other files.
+pub(super) const CUSTOM: u32 = 0x0bad;
 const TIME_RESOLUTION: u16 = 9;
 const TIME_OFFSET: u16 = 14;
 

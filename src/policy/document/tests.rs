@@ -368,7 +368,11 @@ fn a_file_of_answers_holds_rules_alone() {
     };
     assert_eq!(read("# none yet\n"), Ok(0));
     assert_eq!(read("[[rule]]\naction = \"block\"\n"), Ok(1));
-    for section in ["[default]\nleak = \"allow\"", "[limits]\nflows = 1", "[[list]]\nname = \"a\""] {
+    for section in [
+        "[default]\nleak = \"allow\"",
+        "[limits]\nflows = 1",
+        "[[list]]\nname = \"a\"",
+    ] {
         let error = read(&format!("\n{section}\n")).unwrap_err();
         assert!(error.starts_with("answers.toml:2:"), "{error}");
         assert!(error.contains("rules alone"), "{error}");

@@ -706,19 +706,43 @@ fn policies_cross_threads() {
 fn answers_stand_beside_the_rules_of_the_policy() {
     let to = |action: &str, to: &str| rules(&[&format!("{action} to = \"{to}\"")]);
     let table = [
-        (to("block", "bank.example"), to("allow", "=bank.example"), "answer.1"),
-        (to("block", "=bank.example"), to("allow", "bank.example"), "rule.1"),
+        (
+            to("block", "bank.example"),
+            to("allow", "=bank.example"),
+            "answer.1",
+        ),
+        (
+            to("block", "=bank.example"),
+            to("allow", "bank.example"),
+            "rule.1",
+        ),
         // Equals go to the stricter, whichever file it stands in.
-        (to("allow", "bank.example"), to("block", "bank.example"), "answer.1"),
-        (to("block", "bank.example"), to("block", "bank.example"), "rule.1"),
+        (
+            to("allow", "bank.example"),
+            to("block", "bank.example"),
+            "answer.1",
+        ),
+        (
+            to("block", "bank.example"),
+            to("block", "bank.example"),
+            "rule.1",
+        ),
     ];
     for (rules, answers, decides) in table {
         let config = Config::parse("p.toml", &rules).unwrap();
         let config = config.with_answers("a.toml", &answers).unwrap();
         let policy = Policy::new(config, Vec::new()).unwrap();
         let facts = facts("192.0.2.7:443", &[("bank.example", Dns)]);
-        assert_eq!(&*policy.connection(&facts).rule, decides, "{rules}{answers}");
-        let file = if decides == "rule.1" { "p.toml" } else { "a.toml" };
+        assert_eq!(
+            &*policy.connection(&facts).rule,
+            decides,
+            "{rules}{answers}"
+        );
+        let file = if decides == "rule.1" {
+            "p.toml"
+        } else {
+            "a.toml"
+        };
         let place = policy.explain(&facts, &[]).deciding.place;
         assert_eq!((&*place.file, place.line), (file, Some(1)));
     }

@@ -1,0 +1,243 @@
+//! Decoding and streaming against references that do it the slow way.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use untold::{
+    decode::{Budget, Scratch, Window, walk},
+    detect::{Detector, Identity},
+    event::Proto,
+    inspect::{Context, Gate, Notice, Rules, Stream},
+    policy::{Config, Facts, Policy},
+};
+
+/// A needle in wrappers that the first bytes choose, among bytes that the rest gives: the walk shows it, wherever it looks
+/// its index is inside the window, and what it shows is bounded.
+pub fn decode(script: &[u8]) {
+    let Some((&[wrappers, before], rest)) = script.split_first_chunk::<2>() else {
+        return;
+    };
+    let (before, after) = rest.split_at(usize::from(before).min(rest.len()));
+    let mut wrapped = IMEI.as_bytes().to_vec();
+    for layer in 0..usize::from(wrappers >> 6) {
+        wrapped = wrap(wrappers >> (2 * layer) & 3, &wrapped);
+    }
+    let window = [before, b" ", &wrapped, b" ", after].concat();
+    let mut budget = Budget::new();
+    budget.grant(window.len());
+    let (mut found, mut shown) = (false, 0);
+    let bounds = Window {
+        bytes: &window,
+        from: 0,
+        cut: false,
+        open: after.len() % 2 == 1,
+        json: false,
+        wrappers: &[],
+    };
+    let hold = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
+        shown += text.bytes.len();
+        let mut last = 0;
+        for index in (0..text.bytes.len()).step_by(text.bytes.len() / 8 + 1) {
+            let origin = text.origin(index);
+            assert!(origin <= window.len());
+            assert!(origin >= last || !text.chain(index).is_empty());
+            last = origin;
+        }
+        found |= text
+            .bytes
+            .windows(IMEI.len())
+            .any(|window| window == IMEI.as_bytes());
+        text.bytes.len() / 2
+    });
+    assert!(hold <= window.len());
+    assert!(shown <= window.len() + 64 * 1024 + 24 * window.len());
+    assert!(found || budget.is_spent());
+}
+
+/// A stream in pieces that the first bytes choose: the findings are those of the stream in one piece, everything goes
+/// where everything is allowed, and where nothing is, what has gone holds no finding.
+pub fn stream(script: &[u8]) {
+    let Some((&[cuts, seed], rest)) = script.split_first_chunk::<2>() else {
+        return;
+    };
+    let bytes = expand(rest);
+    let whole = send(&bytes, &[], "allow");
+    let mut at = usize::from(seed);
+    let mut ends = Vec::new();
+    for _ in 0..cuts % 32 {
+        at = (at * 31 + 7) % (bytes.len() + 1);
+        ends.push(at);
+    }
+    ends.sort_unstable();
+    let pieces = send(&bytes, &ends, "allow");
+    assert_eq!(whole.gone, bytes.len());
+    assert_eq!(pieces.gone, bytes.len());
+    assert_eq!(
+        whole.findings,
+        pieces.findings,
+        "in pieces at {ends:?} {}",
+        bytes.escape_ascii()
+    );
+    for ends in [&[][..], &ends] {
+        let blocked = send(&bytes, ends, "block");
+        assert_eq!(blocked.blocked, !whole.findings.is_empty());
+        let gone = send(&bytes[..blocked.gone], &[], "allow");
+        assert!(
+            !blocked.blocked || gone.findings.is_empty(),
+            "what had gone says it"
+        );
+    }
+}
+
+struct Outcome {
+    findings: Vec<String>,
+    gone: usize,
+    blocked: bool,
+}
+
+fn send(bytes: &[u8], ends: &[usize], leak: &'static str) -> Outcome {
+    let rules = rules(leak);
+    let mut facts = Facts {
+        app: Vec::new(),
+        dst: ([203, 0, 113, 9], 9999).into(),
+        proto: Proto::Tcp,
+        names: Vec::new(),
+        wall: 0,
+    };
+    let mut notices = Vec::new();
+    let mut stream = Stream::new(Proto::Tcp);
+    let (mut gone, mut blocked) = (0, false);
+    let mut scratch = Scratch::default();
+    let last = ends.len();
+    for (call, end) in ends
+        .iter()
+        .copied()
+        .chain([bytes.len(), bytes.len()])
+        .enumerate()
+    {
+        let mut cx = Context {
+            rules,
+            facts: &mut facts,
+            now: Duration::from_secs(1),
+            room: usize::MAX,
+            can_ask: false,
+            scratch: &mut scratch,
+            notices: &mut notices,
+        };
+        let unreleased = &bytes[gone..end];
+        let step = if call > last {
+            stream.finish(unreleased, &mut cx)
+        } else {
+            stream.feed(unreleased, &mut cx)
+        };
+        assert!(step.release <= unreleased.len());
+        gone += step.release;
+        blocked = matches!(step.gate, Gate::Block(_));
+    }
+    let mut findings: Vec<String> = notices
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Finding { finding, .. } => Some(format!(
+                "{} {:?} {}",
+                finding.kind, finding.at, finding.offset
+            )),
+            Notice::Name { .. } | Notice::Opaque(_) => None,
+        })
+        .collect();
+    findings.sort();
+    Outcome {
+        findings,
+        gone,
+        blocked,
+    }
+}
+
+/// High bytes stand for what random bytes would hardly be.
+fn expand(script: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for byte in script.iter().take(512) {
+        match byte {
+            0xe0 => bytes.extend_from_slice(IMEI.as_bytes()),
+            0xe1 => bytes.extend_from_slice(MAIL.as_bytes()),
+            0xe2..=0xe5 => bytes.extend(wrap(byte - 0xe2, IMEI.as_bytes())),
+            0xe6..=0xe9 => bytes.extend(wrap(byte - 0xe6, MAIL.as_bytes())),
+            0xea..=0xed => bytes.extend(wrap(
+                byte - 0xea,
+                format!("{{\"imei\":\"{IMEI}\",\"m\":\"{MAIL}\"}}").as_bytes(),
+            )),
+            0xee => bytes.extend_from_slice(&IMEI.as_bytes()[..9]),
+            0xef => bytes.extend_from_slice(&IMEI.as_bytes()[9..]),
+            0xf0 => bytes.extend_from_slice(
+                b"POST /a?b=c HTTP/1.1\r\nHost: h.example\r\nContent-Length: 40\r\n\r\n",
+            ),
+            0xf1 => {
+                bytes.extend_from_slice(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+            }
+            0xf2 => bytes.extend_from_slice(b"GET /"),
+            0xf3 => bytes.extend_from_slice(b" HTTP/1.1\r\n"),
+            0xf4 => bytes.extend_from_slice(b"\r\n"),
+            0xf5 => bytes.extend_from_slice(b"9\r\n"),
+            0xf6 => bytes.extend_from_slice(b"\r\n0\r\n\r\n"),
+            0xf7 => bytes.extend_from_slice(&[22, 3, 1, 0, 60, 1, 0, 0, 56, 3, 3]),
+            0xf8 => bytes.extend_from_slice(&[23, 3, 3, 0, 20]),
+            0xf9 => bytes.extend_from_slice(b"\\u0034"),
+            0xfa => bytes.extend_from_slice(b"%34"),
+            0xfb => bytes.extend_from_slice(&[0; 17]),
+            _ => bytes.push(*byte),
+        }
+    }
+    bytes
+}
+
+/// Base64, hexadecimal, percent-encoding or JSON escapes, written the plain way.
+fn wrap(layer: u8, bytes: &[u8]) -> Vec<u8> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    match layer & 3 {
+        0 => {
+            let bits: Vec<u8> = bytes
+                .iter()
+                .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
+                .collect();
+            let sextet = |bits: &[u8]| {
+                let value = (0..6).fold(0, |value, at| {
+                    value << 1 | bits.get(at).copied().unwrap_or(0)
+                });
+                ALPHABET[usize::from(value)]
+            };
+            bits.chunks(6).map(sextet).collect()
+        }
+        1 => bytes
+            .iter()
+            .flat_map(|byte| format!("{byte:02x}").into_bytes())
+            .collect(),
+        2 => bytes
+            .iter()
+            .flat_map(|byte| format!("%{byte:02X}").into_bytes())
+            .collect(),
+        _ => bytes
+            .iter()
+            .flat_map(|byte| format!("\\u00{byte:02x}").into_bytes())
+            .collect(),
+    }
+}
+
+fn rules(leak: &'static str) -> &'static Rules {
+    static RULES: OnceLock<[Rules; 2]> = OnceLock::new();
+    let make = |leak: &str| {
+        let identity = format!("imei = \"{IMEI}\"\nemail = \"{MAIL}\"");
+        let identity = Identity::parse("identity", &identity).expect("a good identity");
+        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\""))
+            .and_then(|config| Policy::new(config, Vec::new()));
+        Rules {
+            detector: Arc::new(Detector::new(&identity, &[1; 32])),
+            policy: Arc::new(policy.expect("a good policy")),
+        }
+    };
+    let [allow, block] = RULES.get_or_init(|| ["allow", "block"].map(make));
+    if leak == "allow" { allow } else { block }
+}
+
+const IMEI: &str = "490154203237518";
+const MAIL: &str = "kari.nordmann@mail.example";
