@@ -99,7 +99,7 @@ impl Flow {
     fn block(&mut self, verdict: Verdict) {
         self.record.verdict = verdict;
         self.blocked = self.mapping.is_some();
-        self.stream = Box::new(Stream::new(self.record.facts.proto));
+        *self.stream = Stream::new(self.record.facts.proto);
     }
 
     fn held(&self) -> usize {
@@ -491,7 +491,7 @@ impl Engine {
             && self.config.dns.contains(&flow.pair.dst.ip())
         {
             flow.blocked = false;
-            flow.stream = Box::new(Stream::new(Proto::Udp));
+            *flow.stream = Stream::new(Proto::Udp);
         }
     }
 

@@ -131,10 +131,11 @@ impl Engine {
             Action::Allow | Action::Block => verdict,
         };
         let blocked = verdict.action == Action::Block;
-        if let Some(record) = self.datagram_record(flow) {
-            if blocked && !leaks {
-                record.verdict = verdict.clone();
-            }
+        if let Some(record) = self.datagram_record(flow)
+            && blocked
+            && !leaks
+        {
+            record.verdict = verdict.clone();
         }
         if leaks || blocked {
             if blocked {

@@ -315,7 +315,10 @@ enum Format {
 }
 
 enum Record {
-    Frame { link: u16, frame: Range<usize> },
+    Frame {
+        link: u16,
+        frame: Range<usize>,
+    },
     /// Content of a custom block of ours.
     Note(Range<usize>),
     Other,

@@ -436,8 +436,7 @@ impl Reactor {
         if self.tape.is_on()
             && let Some(pair) = self.engine.pair_of(id)
         {
-            self.tape
-                .note(self.clock.last, || Note::broken(pair, kind));
+            self.tape.note(self.clock.last, || Note::broken(pair, kind));
         }
     }
 

@@ -135,7 +135,10 @@ impl World {
         assert!(eventually(|| question().is_some()), "nobody is asked");
         let handle = self.handle.as_ref().expect("the engine runs");
         handle.answer(question().expect("it was asked"), Answer { action, scope });
-        assert!(eventually(|| count(&self.events()) > nth), "no answer counts");
+        assert!(
+            eventually(|| count(&self.events()) > nth),
+            "no answer counts"
+        );
     }
 
     /// The events so far.
