@@ -59,7 +59,7 @@ impl Rerun {
         let mut engine = Engine::new(Config {
             seed,
             mtu: start.mtu,
-            queue: start.queue,
+            queue: start.queue.min(MOST_QUEUED),
             dns: start.dns.clone(),
             resolvers: vec![RESOLVER; start.resolvers.min(MOST_RESOLVERS)],
             can_ask: start.can_ask,
@@ -153,7 +153,7 @@ impl Rerun {
             }
             Note::Tick => self.engine.handle_timeout(now),
             Note::Clock { wall } => {
-                let packets = (self.began + at).as_secs();
+                let packets = self.began.saturating_add(at).as_secs();
                 self.ahead = wall.saturating_sub(packets).cast_signed()
                     - packets.saturating_sub(*wall).cast_signed();
             }
@@ -189,7 +189,9 @@ impl Rerun {
 
     fn set_now(&mut self, at: Duration) {
         let mono = at.max(self.now.mono);
-        let wall = (self.began + mono)
+        let wall = self
+            .began
+            .saturating_add(mono)
             .as_secs()
             .saturating_add_signed(self.ahead);
         self.now = Now { mono, wall };
@@ -422,6 +424,8 @@ fn translate(ip: &mut [u8], lanes: &HashMap<Pair, Lane, Seeded>) {
 
 /// Stands in for the resolvers that were asked: nothing is sent to it (RFC 5737).
 const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)), 53);
+/// Packets in the device's queue believed.
+const MOST_QUEUED: usize = 1 << 20;
 /// Resolvers believed.
 const MOST_RESOLVERS: usize = 64;
 /// Parts of one write.
