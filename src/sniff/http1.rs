@@ -511,7 +511,8 @@ mod tests {
 
     #[test]
     fn names_every_part_whatever_the_pieces() {
-        let table: &[(&str, &[(Part, &str)], Event)] = &[
+        type Row = (&'static str, &'static [(Part, &'static str)], Event);
+        let table: &[Row] = &[
             (
                 "GET /a?b=c HTTP/1.1\r\nHost: h.example\r\n\r\nGET",
                 &[
