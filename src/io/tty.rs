@@ -63,14 +63,15 @@ impl Terminal {
         }
         let saved = self.attributes()?;
         self.give_to(self.own)?;
+        if job.command == Some(front) {
+            // Before the attributes change, which wakes readers for a moment.
+            stop_readers(front);
+        }
         if let Err(error) = self.set_attributes(&question_mode(saved), libc::TCSAFLUSH) {
             let _ = self.give_to(front);
             return Err(error);
         }
         job.asking = true;
-        if job.command == Some(front) {
-            stop_readers(front);
-        }
         Ok(Prompt {
             terminal: self,
             saved,

@@ -174,19 +174,20 @@ impl<'a> Asker<'a> {
     /// Asks all that wait; false at the end of the run.
     fn ask_all(&mut self, mut prompt: Prompt<'_>, handle: &Handle) -> io::Result<bool> {
         while let Some(waiting) = self.queue.pop_front() {
-            let closed = self.ask(&mut prompt, &waiting)?;
-            let said = match closed {
+            match self.ask(&mut prompt, &waiting)? {
                 Closed::Answered(answer) => {
+                    // Said before anything comes of it.
+                    let said = self.remember(&waiting.asked, answer);
+                    let written = prompt.write(&format!("  {said}\n"));
                     handle.answer(waiting.asked.question, answer);
-                    self.remember(&waiting.asked, answer)
+                    written?;
                 }
-                Closed::Settled(how) => how,
+                Closed::Settled(how) => prompt.write(&format!("  {how}\n"))?,
                 Closed::End => {
                     prompt.write("  the command has ended\n")?;
                     return Ok(false);
                 }
-            };
-            prompt.write(&format!("  {said}\n"))?;
+            }
         }
         Ok(true)
     }
