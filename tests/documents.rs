@@ -74,6 +74,7 @@ fn the_transcripts_of_commands_that_need_no_network_are_real() {
                 let ran = Command::new(env!("CARGO_BIN_EXE_untold"))
                     .args(&words[1..])
                     .current_dir(&folder.0)
+                    .env("XDG_CONFIG_HOME", &folder.0)
                     .output()
                     .unwrap();
                 // Where lines are broken hangs on the terminal.

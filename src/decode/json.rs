@@ -22,11 +22,11 @@ pub(super) fn locate(encoded: &[u8], index: usize) -> usize {
     at
 }
 
-/// Whether there is anything to decode.
-pub(super) fn has_escape(encoded: &[u8]) -> bool {
-    memchr::memchr_iter(b'\\', encoded).any(|at| {
+/// The first backslash that begins an escape, or is the last byte and may.
+pub(super) fn find_escape(encoded: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\\', encoded).find(|at| {
         let next = encoded.get(at.saturating_add(1));
-        next.is_some_and(|next| b"u/\"\\bfnrt".contains(next))
+        next.is_none_or(|next| b"u/\"\\bfnrt".contains(next))
     })
 }
 
@@ -57,22 +57,21 @@ pub(super) fn partial_escape(encoded: &[u8]) -> usize {
     if begins && !escaped { length } else { 0 }
 }
 
-/// The inside of the string around the backslash at `at`, not reaching back beyond `floor`.
+/// The inside of the string around the backslash at `at`, not reaching back beyond `floor`. Only quotes bound it: they are
+/// part of no value, so that a value reads the same in the string and in the text around it.
 pub(super) fn string_around(bytes: &[u8], at: usize, floor: usize) -> Range<usize> {
     let before = bytes.get(floor..at).unwrap_or_default();
-    let start = before
-        .iter()
-        .rposition(|&byte| byte == b'"' || byte < 0x20)
-        .map_or(floor, |quote| floor.saturating_add(quote).saturating_add(1));
+    let quote = memchr::memrchr(b'"', before);
+    let start = quote.map_or(floor, |quote| floor.saturating_add(quote).saturating_add(1));
     let mut end = at;
-    while let Some(&byte) = bytes.get(end) {
-        match byte {
-            b'"' | 0..=0x1f => break,
-            b'\\' => end = end.saturating_add(2),
-            _ => end = end.saturating_add(1),
+    loop {
+        let rest = bytes.get(end..).unwrap_or_default();
+        match memchr::memchr2(b'"', b'\\', rest) {
+            None => return start..bytes.len(),
+            Some(next) if rest.get(next) == Some(&b'"') => return start..end.saturating_add(next),
+            Some(next) => end = end.saturating_add(next).saturating_add(2),
         }
     }
-    start..end.min(bytes.len())
 }
 
 /// Whether a text begins as a JSON object or array does.

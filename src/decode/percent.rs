@@ -21,10 +21,10 @@ pub(super) fn locate(encoded: &[u8], plus: bool, index: usize) -> usize {
     .fold(0, |at, (_, width)| at.saturating_add(width))
 }
 
-/// Whether there is anything to decode.
+/// Whether there is anything to decode, or may be.
 pub(super) fn has_escape(encoded: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', encoded)
-        .any(|at| encoded.get(at..).is_some_and(|rest| escape(rest).is_some()))
+    let begins = |at: usize| encoded.get(at..).is_some_and(|rest| escape(rest).is_some());
+    partial_escape(encoded) > 0 || memchr::memchr_iter(b'%', encoded).any(begins)
 }
 
 /// How many bytes at the end are the beginning of an escape.
@@ -34,12 +34,6 @@ pub(super) fn partial_escape(encoded: &[u8]) -> usize {
         [.., b'%', digit] if digit.is_ascii_hexdigit() => 2,
         _ => 0,
     }
-}
-
-/// Whether a field of a form is given a value: base64 has its `=` at the end.
-pub(super) fn has_field(word: &[u8]) -> bool {
-    word.windows(2)
-        .any(|pair| matches!(pair, [b'=', value] if value.is_ascii_alphanumeric()))
 }
 
 struct Symbols<'a> {
@@ -107,8 +101,9 @@ mod tests {
     }
 
     #[test]
-    fn sees_only_whole_escapes() {
+    fn sees_whole_escapes_and_what_may_become_one() {
         assert!(has_escape(b"50%%40"));
-        assert!(!has_escape(b"50% of 100%4"));
+        assert!(has_escape(b"100%4"));
+        assert!(!has_escape(b"50% of 100%."));
     }
 }

@@ -119,24 +119,28 @@ impl Walk<'_> {
         let mut hold = 0;
         let bytes = text.bytes.get(word.clone()).unwrap_or_default();
         let marks = Marks::of(bytes);
-        if let Some(escape) = marks.backslash {
-            let at = word.start.saturating_add(escape);
-            if at >= escapes.resolved && json::has_escape(bytes) {
-                let string = json::string_around(text.bytes, at, escapes.resolved);
-                escapes.resolved = string.end;
+        let mut at = word.start.max(escapes.resolved);
+        while marks.backslash
+            && let Some(escape) =
+                json::find_escape(text.bytes.get(at..word.end).unwrap_or_default())
+        {
+            let string =
+                json::string_around(text.bytes, at.saturating_add(escape), escapes.resolved);
+            escapes.resolved = string.end;
+            at = string.end;
+            if string.end > text.from {
                 hold = hold.max(self.open(text, string, Layer::Json, depth));
             }
         }
         if word.end <= text.from {
             return hold;
         }
-        let escaped = marks.percent && percent::has_escape(bytes);
-        if escaped {
+        if marks.percent && percent::has_escape(bytes) {
             hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: false }, depth));
         }
-        if marks.plus && (escaped || percent::has_field(bytes)) {
-            let depth = if escaped { depth } else { 0 };
-            hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: true }, depth));
+        if marks.plus {
+            // Nothing further is encoded in it: a blank is part of no encoding.
+            hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: true }, 0));
         }
         hold
     }
@@ -156,7 +160,10 @@ impl Walk<'_> {
             let characters = bytes.get(run.clone()).unwrap_or_default();
             base64::read(characters, &mut sextets);
             let place = within(word, &run);
-            let cut = text.cut && place.start == 0;
+            if place.end <= text.from {
+                continue;
+            }
+            let cut = is_cut(text, place.start);
             let phases = base64::phases(characters, &sextets, cut);
             for (phase, _) in phases.iter().enumerate().filter(|(_, tried)| **tried) {
                 let part = sextets
@@ -213,8 +220,7 @@ impl Walk<'_> {
         depth: usize,
         decode: &mut dyn FnMut(&mut Vec<u8>),
     ) -> usize {
-        let cut = text.cut && range.start == 0;
-        if cut || goes_on(text, range.end) {
+        if is_cut(text, range.start) || goes_on(text, range.end) {
             return self.decoded(text, range, layer, depth, decode);
         }
         if self.budget.charge(layer.expected(length)) {
@@ -292,7 +298,7 @@ impl Walk<'_> {
         let text = Text {
             bytes: &decoded,
             from,
-            cut: outer.cut && range.start == 0,
+            cut: is_cut(outer, range.start),
             open: goes_on(outer, range.end),
             json: json::is_document(&decoded),
             origin: Origin::Decoded {
@@ -324,15 +330,20 @@ impl Walk<'_> {
     }
 }
 
-/// Whether what ends at `end` may go on after the text.
+/// Whether what begins at `start` may have begun before the text: before it comes nothing, or line breaks.
+fn is_cut(text: &Text<'_>, start: usize) -> bool {
+    let before = text.bytes.get(..start).unwrap_or_default();
+    text.cut && before.iter().rev().all(|&byte| is_break(byte))
+}
+
+/// Whether what ends at `end` may go on after the text: after it comes nothing, or line breaks in the same word.
 fn goes_on(text: &Text<'_>, end: usize) -> bool {
-    text.open
-        && text
-            .bytes
-            .get(end..)
-            .unwrap_or_default()
-            .iter()
-            .all(|&byte| is_break(byte))
+    let rest = text.bytes.get(end..).unwrap_or_default();
+    let in_word = match rest {
+        [rest @ .., 0] => !rest.contains(&0),
+        rest => !rest.contains(&0),
+    };
+    text.open && in_word && rest.iter().all(|&byte| is_break(byte))
 }
 
 fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
@@ -386,7 +397,7 @@ impl Layer {
 struct Marks {
     percent: bool,
     plus: bool,
-    backslash: Option<usize>,
+    backslash: bool,
 }
 
 impl Marks {
@@ -396,7 +407,7 @@ impl Marks {
             match word.get(at) {
                 Some(b'%') => marks.percent = true,
                 Some(b'+') => marks.plus = true,
-                _ => marks.backslash = marks.backslash.or(Some(at)),
+                _ => marks.backslash = true,
             }
         }
         marks

@@ -191,7 +191,7 @@ impl Subject {
 }
 
 impl Engine {
-    /// A person's answer to the question of an [`Event::Ask`](crate::event::Event::Ask). One that is settled already is
+    /// A person's answer to the question of an [`Event::Ask`]. One that is settled already is
     /// ignored.
     pub fn answer(&mut self, question: QuestionNumber, answer: Answer, now: Now) {
         self.now = now;

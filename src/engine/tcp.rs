@@ -348,7 +348,12 @@ impl Engine {
             .segment(segment, packet.get(segment.payload), self.now.mono);
         flow.tcp.reclaim(&mut self.pool);
         if arrival.reset {
-            return self.end_flow(key, true);
+            // An app that has closed and heard all is gone: its kernel resets whatever comes late, and what was accepted
+            // from it is still on its way.
+            if !flow.tcp.is_done() {
+                self.end_flow(key, true);
+            }
+            return;
         }
         if let Some(ack) = arrival.stray {
             return self.bare_segment(segment.pair, ack, 0, Flags::RST);

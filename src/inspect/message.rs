@@ -29,6 +29,8 @@ pub(super) struct Message {
     reader: Http1,
     section: Option<Part>,
     scanner: Scanner,
+    /// The last bytes of a chunked body that were released, framing and all.
+    trail: Vec<u8>,
 }
 
 /// How far the reader ahead came.
@@ -55,6 +57,7 @@ impl Message {
             reader: Http1::default(),
             section: None,
             scanner: Scanner::new(Place::Path, &[], start),
+            trail: Vec::new(),
         }
     }
 
@@ -84,9 +87,13 @@ impl Message {
         self.head_end.filter(|_| self.ahead.head().expects)
     }
 
-    /// The last bytes that were released of the part that goes on.
+    /// The last bytes that were released, where a value may begin that goes on after broken framing.
     pub(super) fn carried(&self) -> &[u8] {
-        self.scanner.carried()
+        if self.trail.is_empty() {
+            self.scanner.carried()
+        } else {
+            &self.trail
+        }
     }
 
     /// Searches `bytes`, which begin at `base` and of which `known` were searched before; returns how many at the end
@@ -157,6 +164,12 @@ impl Message {
                 Event::HeadEnd => continue,
                 Event::End | Event::More | Event::Broken => return,
             };
+            if matches!(part, Part::Frame | Part::Chunk | Part::Trailer) {
+                let piece = &bytes[at..at + take];
+                self.trail
+                    .extend_from_slice(&piece[piece.len().saturating_sub(context)..]);
+                self.trail.drain(..self.trail.len().saturating_sub(context));
+            }
             if part != Part::Frame {
                 if self.section != Some(part) {
                     self.section = Some(part);

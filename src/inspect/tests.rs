@@ -402,7 +402,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn finds_the_same_in_random_pieces(
-        number in 0usize..27, cuts in prop::collection::btree_set(1usize..900, 0..12),
+        number in 0usize..40, cuts in prop::collection::btree_set(1usize..900, 0..12),
     ) {
         let (allow, block) = (rules("allow"), rules("block"));
         let fixtures = fixtures();

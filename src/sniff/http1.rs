@@ -266,27 +266,28 @@ impl Http1 {
 
     fn chunk_size(&mut self, bytes: &[u8], size: u64, digits: usize) -> Event {
         let (mut size, mut digits, mut take) = (size, digits, 0usize);
+        let mut state = None;
         for byte in bytes {
-            if let Some(digit) = char::from(*byte).to_digit(16) {
-                digits = digits.saturating_add(1);
-                size = (size << 4) | u64::from(digit);
-                if digits > MOST_SIZE_DIGITS {
-                    return self.broken();
-                }
-                take = take.saturating_add(1);
-                continue;
-            }
-            if digits == 0 || !matches!(byte, b'\r' | b'\n' | b';' | b' ' | b'\t') {
-                return self.broken();
-            }
-            self.state = State::Extension(size);
-            return match take {
-                0 => self.extension(bytes, size),
-                take => Event::Piece(Part::Frame, take),
+            let digit = char::from(*byte).to_digit(16);
+            let Some(digit) = digit.filter(|_| digits < MOST_SIZE_DIGITS) else {
+                let ends = digits > 0 && digit.is_none() && b"\r\n; \t".contains(byte);
+                state = Some(if ends {
+                    State::Extension(size)
+                } else {
+                    State::Broken
+                });
+                break;
             };
+            digits = digits.saturating_add(1);
+            size = (size << 4) | u64::from(digit);
+            take = take.saturating_add(1);
         }
-        self.state = State::Size { size, digits };
-        Event::Piece(Part::Frame, take)
+        self.state = state.unwrap_or(State::Size { size, digits });
+        match (take, self.state) {
+            (0, State::Extension(size)) => self.extension(bytes, size),
+            (0, _) => Event::Broken,
+            (take, _) => Event::Piece(Part::Frame, take),
+        }
     }
 
     fn extension(&mut self, bytes: &[u8], size: u64) -> Event {

@@ -115,10 +115,11 @@ pub fn untold_with(args: &[&str], input: &[u8]) -> Ran {
     child.wait_with_output().unwrap().into()
 }
 
-/// The binary, as if nobody had called sudo.
+/// The binary, as if nobody had called sudo, nor answered "always" before.
 pub fn command() -> Command {
     let mut command = Command::new(UNTOLD);
     command.env_remove("SUDO_UID").env_remove("SUDO_GID");
+    command.env("XDG_CONFIG_HOME", "/nowhere");
     command
 }
 

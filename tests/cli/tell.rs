@@ -133,6 +133,35 @@ fn a_claim_and_an_address_count_as_what_they_are() {
 }
 
 #[test]
+fn an_answer_is_explained_with_its_own_file_and_line() {
+    let folder = Folder::new();
+    let path = policy(&folder);
+    let text = "# asked on a day\n[[rule]]\nto = \"=bank.example\"\nsends = [\"imei\"]\naction = \"allow\"\n";
+    let answers = folder.file("answers.toml", text);
+    let args = [
+        "explain",
+        "--policy",
+        &path,
+        "--answers",
+        &answers,
+        "--to",
+        "bank.example",
+        "--sends",
+        "imei",
+        "--json",
+    ];
+    let deciding = &untold(&args).events()[0]["deciding"];
+    assert_eq!(
+        (&deciding["rule"], &deciding["verdict"]),
+        (&json!("answer.1"), &json!("allow"))
+    );
+    assert_eq!(
+        (&deciding["file"], &deciding["line"]),
+        (&json!(answers), &json!(2))
+    );
+}
+
+#[test]
 fn what_cannot_be_explained_is_bad_input() {
     let folder = Folder::new();
     let broken = folder.file("b.toml", "[default]\nleek = 1\n");

@@ -143,6 +143,10 @@ pub struct Explain {
     /// Policy (TOML); without one, the built-in defaults are explained
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Answers "always" of earlier questions (TOML), beside the policy; as for run,
+    /// $XDG_CONFIG_HOME/untold/answers.toml where absent
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
     /// Where it goes; port 80 where absent
     #[arg(long, value_name = "HOST[:PORT]")]
     pub to: crate::inspect::Destination,

@@ -14,7 +14,7 @@ use untold::{
 };
 
 use crate::{
-    args,
+    answers, args,
     failure::Failure,
     load,
     page::{Cells, Page, STEP},
@@ -27,6 +27,7 @@ pub fn explain(args: &args::Explain) -> Result<u8, Failure> {
     let facts = facts(args)?;
     let rules = load::rules(&args::Rules {
         policy: args.policy.clone(),
+        answers: args.answers.clone().or_else(answers::usual_place),
         hash_key: Some([0; 32]),
         ..args::Rules::default()
     })?;
