@@ -194,10 +194,7 @@ impl Reactor {
                     self.tape.answer(now, question, answer);
                     self.engine.answer(question, answer, now);
                 }
-                Request::Complain(message) => (self.events)(Event::Error(ErrorEvent {
-                    time: self.clock.read().mono.as_secs_f64(),
-                    message,
-                })),
+                Request::Complain(message) => self.say(message),
                 Request::Owner(flow, owner) => {
                     if self
                         .finder

@@ -9,9 +9,12 @@ use std::{
     sync::Arc,
 };
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use untold::{
     ConfigError,
     detect::{Detector, Identity},
+    engine::recording::Basis,
     inspect::Rules,
     policy::{self, Policy},
 };
@@ -20,9 +23,15 @@ use crate::{args, failure::Failure};
 
 /// Reads policy, answers, lists and identity; nothing else has happened when one of them is refused.
 pub fn rules(args: &args::Rules) -> Result<Rules, Failure> {
+    Ok(rules_and_basis(args)?.0)
+}
+
+/// As [`rules`], with what tells them from others.
+pub fn rules_and_basis(args: &args::Rules) -> Result<(Rules, Basis), Failure> {
     let mut sources = Sources::new(args, args.answers.clone())?;
     let read = sources.read()?;
-    Ok(read.expect("the first reading is a change"))
+    let rules = read.expect("the first reading is a change");
+    Ok((rules, sources.basis()))
 }
 
 /// The person's files, which may change.
@@ -36,6 +45,7 @@ pub struct Sources {
     /// Every file that was ever asked for, there or not.
     files: BTreeSet<PathBuf>,
     detector: Option<Arc<Detector>>,
+    basis: Basis,
 }
 
 /// Files as read; none for answers where there is no such file.
@@ -64,6 +74,7 @@ impl Sources {
             texts: Texts::new(),
             files: BTreeSet::new(),
             detector: None,
+            basis: Basis::default(),
         })
     }
 
@@ -73,6 +84,7 @@ impl Sources {
             before: &self.texts,
             texts: Texts::new(),
             files: &mut self.files,
+            digest: Sha256::new(),
         };
         let mut config = match &self.policy {
             Some(path) => policy::Config::parse(&name(path), &reading.text(path)?)?,
@@ -90,6 +102,7 @@ impl Sources {
             let bytes = reading.bytes(&folder.join(&source.path));
             lists.push(bytes.map_err(|reason| source.error(reason))?);
         }
+        let digest = std::mem::take(&mut reading.digest).finalize();
         let identity = match &self.identity {
             Some(path) => Identity::parse(&name(path), &reading.text(path)?)?,
             None => Identity::default(),
@@ -109,7 +122,19 @@ impl Sources {
         let policy = Arc::new(Policy::new(config, lists)?);
         self.detector = Some(detector.clone());
         self.texts = texts;
+        let kinds = identity.kinds().into_iter();
+        self.basis = Basis {
+            policy: Some(HEXLOWER.encode(&digest)),
+            identity: kinds
+                .map(|kind| (kind.to_string(), identity.count(&kind)))
+                .collect(),
+        };
         Ok(Some(Rules { detector, policy }))
+    }
+
+    /// What tells the files last read from others.
+    pub fn basis(&self) -> Basis {
+        self.basis.clone()
     }
 
     /// Every file that was ever asked for, there or not.
@@ -123,6 +148,8 @@ struct Reading<'a> {
     before: &'a Texts,
     texts: Texts,
     files: &'a mut BTreeSet<PathBuf>,
+    /// Over the length and the bytes of each.
+    digest: Sha256,
 }
 
 impl Reading<'_> {
@@ -139,6 +166,8 @@ impl Reading<'_> {
         if bytes.is_empty() && before.is_some_and(|before| !before.empty) {
             return Err("it is empty now, as if half written (a comment alone would do)".into());
         }
+        self.digest.update((bytes.len() as u64).to_le_bytes());
+        self.digest.update(&bytes);
         let mut hasher = DefaultHasher::new();
         hasher.write(&bytes);
         let known = Known {
@@ -187,12 +216,6 @@ pub fn reason(error: &io::Error) -> String {
         Some(first) => first.to_lowercase().chain(letters).collect(),
         None => text,
     }
-}
-
-/// Reads a file of the person's as text.
-pub fn read(path: &Path) -> Result<String, Failure> {
-    let bytes = fs::read(path).map_err(|error| ConfigError::file(name(path), reason(&error)))?;
-    Ok(text(path, bytes)?)
 }
 
 /// A file of the person's as text.

@@ -19,16 +19,16 @@ use crate::{
     load,
     paint::To,
     progress::Progress,
-    recording,
     report::Reporter,
 };
 
 /// `untold replay`.
 pub fn replay(args: &args::Replay) -> Result<u8, Failure> {
     crate::log::start(args.output.verbose.verbose);
+    let (rules, basis) = load::rules_and_basis(&args.rules)?;
     let given = Given {
-        rules: load::rules(&args.rules)?,
-        basis: recording::basis(&args.rules)?,
+        rules,
+        basis,
         app: args.app.as_deref().map(Into::into),
     };
     let captures = args

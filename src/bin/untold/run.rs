@@ -26,6 +26,7 @@ use untold::{
         FindOwner, Handle, Options, Protect, descriptors,
         netns::{self, Confined, Layout, NetnsError},
         owner::SockDiag,
+        record::Recording,
         signal::{Foreground, Hangup, Stop},
         tty::Terminal,
         tun::{self, Tun},
@@ -54,14 +55,18 @@ pub fn run(args: &args::Run) -> Result<u8, Failure> {
     let mut sources = Sources::new(&args.rules, place.or_else(answers::usual_place))?;
     let rules = sources.read()?;
     let rules = rules.expect("the first reading is a change");
+    let record = match &args.record {
+        Some(path) => Some(recording::start(path, sources.basis())?),
+        None => None,
+    };
     let (reloader, stopper) = Reloader::new(sources, Some(hangup), args.output.json)?;
     let reloading = (reloader, stopper);
     if args.rules.identity.is_none() {
         say("no --identity: only rules on connections count, since there is nothing to look for");
     }
     match &args.tun {
-        Some(device) => attach(device, args, rules, reloading),
-        None => command(args, rules, reloading),
+        Some(device) => attach(device, args, rules, record, reloading),
+        None => command(args, rules, record, reloading),
     }
 }
 
@@ -123,13 +128,13 @@ fn attach(
     device: &str,
     args: &args::Run,
     rules: Rules,
+    record: Option<Recording>,
     reloading: (Reloader, Stopper),
 ) -> Result<u8, Failure> {
     let tun = Tun::attach(device).map_err(Failure::machine)?;
     let (mtu, queue) = tun::limits(device).map_err(Failure::machine)?;
     let stop = Stop::new();
     let terminal = terminal(args);
-    let record = recording::start(args)?;
     let reporter = Reporter::new(&args.output, To::Stderr)?;
     let (printer, events) = Printer::start(reporter, stop.trigger());
     let (asking, events) = asking(args, terminal.as_ref(), events);
@@ -159,7 +164,12 @@ fn attach(
 }
 
 /// Runs a command behind a device of its own.
-fn command(args: &args::Run, rules: Rules, reloading: (Reloader, Stopper)) -> Result<u8, Failure> {
+fn command(
+    args: &args::Run,
+    rules: Rules,
+    record: Option<Recording>,
+    reloading: (Reloader, Stopper),
+) -> Result<u8, Failure> {
     let layout = Layout {
         mtu: args.mtu,
         ..Layout::default()
@@ -173,7 +183,6 @@ fn command(args: &args::Run, rules: Rules, reloading: (Reloader, Stopper)) -> Re
         can_ask: terminal.is_some(),
         ..config(layout.mtu as usize, layout.queue as usize, resolvers)?
     };
-    let record = recording::start(args)?;
     let reporter = Reporter::new(&args.output, To::Stderr)?;
     let mut command = Command::new(program);
     command.args(arguments);
