@@ -1,7 +1,7 @@
 //! What fuzzing and the replay of the committed corpus (`tests/corpus.rs`) run: one function a target, which panics
 //! where the library broke a promise.
 
-mod inspection;
+pub mod inspection;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -24,8 +24,6 @@ use untold::{
         fragments::Reassembler,
     },
 };
-
-pub use inspection::{decode, stream};
 
 /// A target's name, which is its folder in `corpus/`, and its function.
 pub type Target = (&'static str, fn(&[u8]));

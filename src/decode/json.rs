@@ -57,21 +57,31 @@ pub(super) fn partial_escape(encoded: &[u8]) -> usize {
     if begins && !escaped { length } else { 0 }
 }
 
-/// The inside of the string around the backslash at `at`, not reaching back beyond `floor`. Only quotes bound it: they are
-/// part of no value, so that a value reads the same in the string and in the text around it.
+/// The inside of the string around the backslash at `at`, not reaching back beyond `floor`. What bounds it is part of no
+/// value and of no encoding, so that a value reads the same in the string and in the text around it.
 pub(super) fn string_around(bytes: &[u8], at: usize, floor: usize) -> Range<usize> {
     let before = bytes.get(floor..at).unwrap_or_default();
-    let quote = memchr::memrchr(b'"', before);
-    let start = quote.map_or(floor, |quote| floor.saturating_add(quote).saturating_add(1));
+    let bound = before.iter().rposition(|&byte| is_bound(byte));
+    let start = bound.map_or(floor, |bound| floor.saturating_add(bound).saturating_add(1));
     let mut end = at;
     loop {
         let rest = bytes.get(end..).unwrap_or_default();
-        match memchr::memchr2(b'"', b'\\', rest) {
+        match rest
+            .iter()
+            .position(|&byte| is_bound(byte) || byte == b'\\')
+        {
             None => return start..bytes.len(),
-            Some(next) if rest.get(next) == Some(&b'"') => return start..end.saturating_add(next),
-            Some(next) => end = end.saturating_add(next).saturating_add(2),
+            Some(next) if rest.get(next) == Some(&b'\\') => {
+                end = end.saturating_add(next).saturating_add(2)
+            }
+            Some(next) => return start..end.saturating_add(next),
         }
     }
+}
+
+/// A quote, a control character other than a blank, a line break or NUL, or a byte that UTF-8 has not.
+fn is_bound(byte: u8) -> bool {
+    matches!(byte, b'"' | 0x01..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f | 0x7f | 0xf5..)
 }
 
 /// Whether a text begins as a JSON object or array does.

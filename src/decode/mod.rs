@@ -16,6 +16,8 @@
 
 mod base64;
 mod budget;
+mod digits;
+mod escapes;
 mod hex;
 mod json;
 mod percent;

@@ -3,6 +3,8 @@ use std::ops::Range;
 use super::{
     base64,
     budget::Budget,
+    digits::Digits,
+    escapes::{Escapes, Marks},
     hex, json, percent,
     text::{Layer, Origin, Segment, Text},
     words::{HEX, SEXTET, Words, is_break},
@@ -392,55 +394,6 @@ impl Layer {
     }
 }
 
-/// Which layers can apply to a word at all.
-#[derive(Default)]
-struct Marks {
-    percent: bool,
-    plus: bool,
-    backslash: bool,
-}
-
-impl Marks {
-    fn of(word: &[u8]) -> Marks {
-        let mut marks = Marks::default();
-        for at in memchr::memchr3_iter(b'%', b'+', b'\\', word) {
-            match word.get(at) {
-                Some(b'%') => marks.percent = true,
-                Some(b'+') => marks.plus = true,
-                _ => marks.backslash = true,
-            }
-        }
-        marks
-    }
-}
-
-/// Where the next escape is, and how far JSON strings were resolved.
-struct Escapes<'a> {
-    bytes: &'a [u8],
-    next: usize,
-    resolved: usize,
-}
-
-impl<'a> Escapes<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            next: 0,
-            resolved: 0,
-        }
-    }
-
-    /// Whether there may be one in a word; words are asked about in order.
-    fn are_in(&mut self, word: &Range<usize>) -> bool {
-        if self.next <= word.start {
-            let rest = self.bytes.get(word.start..).unwrap_or_default();
-            let next = memchr::memchr3(b'%', b'+', b'\\', rest).unwrap_or(rest.len());
-            self.next = word.start.saturating_add(next);
-        }
-        self.next < word.end
-    }
-}
-
 /// Decoded runs of one text, with a byte between them that is part of no value.
 struct Runs {
     decoded: Vec<u8>,
@@ -454,75 +407,6 @@ impl Runs {
             decoded,
             segments: Vec::new(),
             sextets,
-        }
-    }
-}
-
-/// Runs of at least `shortest` digits of an encoding in a word, over line breaks.
-struct Digits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// Values of digits, below `base`, and of what is ignored, `base`.
-    table: &'static [u8; 256],
-    base: u8,
-    shortest: usize,
-}
-
-impl<'a> Digits<'a> {
-    fn new(bytes: &'a [u8], table: &'static [u8; 256], base: u8, shortest: usize) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            table,
-            base,
-            shortest,
-        }
-    }
-}
-
-impl Iterator for Digits<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        loop {
-            // A run that begins at `at` or later, and is long enough, has its digit or a break here.
-            let probe = self.at.saturating_add(self.shortest).saturating_sub(1);
-            let in_run = |byte: &u8| {
-                self.table
-                    .get(usize::from(*byte))
-                    .is_some_and(|&value| value <= self.base)
-            };
-            if !in_run(self.bytes.get(probe)?) {
-                self.at = probe.saturating_add(1);
-                continue;
-            }
-            let before = self.bytes.get(self.at..probe)?;
-            let start = before
-                .iter()
-                .rposition(|byte| !in_run(byte))
-                .map_or(0, |gap| gap.saturating_add(1));
-            let start = self.at.saturating_add(start);
-            let after = self.bytes.get(probe..)?;
-            let end = after
-                .iter()
-                .position(|byte| !in_run(byte))
-                .unwrap_or(after.len());
-            let end = probe.saturating_add(end);
-            self.at = end.saturating_add(1);
-            let run = self.bytes.get(start..end)?;
-            let first = run
-                .iter()
-                .position(|byte| !is_break(*byte))
-                .unwrap_or(run.len());
-            let last = run
-                .iter()
-                .rposition(|byte| !is_break(*byte))
-                .map_or(first, |last| last.saturating_add(1));
-            let digits = run.get(first..last)?;
-            let breaks = digits.iter().filter(|byte| is_break(**byte)).count();
-            if digits.len().saturating_sub(breaks) >= self.shortest {
-                return Some(start.saturating_add(first)..start.saturating_add(last));
-            }
         }
     }
 }

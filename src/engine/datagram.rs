@@ -699,6 +699,28 @@ impl Engine {
         }
     }
 
+    /// Ends the flows that a new policy does not let go on, and those that it may let go on: their next datagram begins
+    /// one of its own. What goes to the tun's resolver is judged question by question anyway.
+    pub(super) fn judge_datagrams_again(&mut self) {
+        for key in self.datagrams.flows.keys() {
+            let Some(flow) = self.datagrams.flows.get(key) else {
+                continue;
+            };
+            if flow.wait != Wait::Nothing || self.is_own(flow.pair.dst.ip()) {
+                continue;
+            }
+            let verdict = self.judge_connection(&flow.record);
+            let blocks = verdict.action == Action::Block;
+            if flow.blocked == blocks {
+                continue;
+            }
+            if blocks && let Some(flow) = self.datagrams.flows.get_mut(key) {
+                flow.record.verdict = verdict;
+            }
+            self.end_datagrams(key);
+        }
+    }
+
     fn end_datagrams(&mut self, key: Key) {
         let time = self.since_start();
         let Some(mut flow) = self.datagrams.flows.remove(key) else {

@@ -347,6 +347,7 @@ impl Engine {
         self.rules = Some(rules);
         self.judge_questions_again();
         self.judge_tcp_again();
+        self.judge_datagrams_again();
     }
 
     /// Where the shell reads packets into: fill from the front.

@@ -15,6 +15,7 @@ mod scanner;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod unit;
 
 use std::{sync::Arc, time::Duration};

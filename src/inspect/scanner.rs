@@ -89,14 +89,15 @@ impl Scanner {
             first: 0,
             is_last: true,
         };
-        if known >= context.max(HELD) {
-            return self.view(view.beginning_at(known - context), piece, detector, unit);
+        if known >= HELD {
+            return self.view(view.beginning_at(known - HELD), piece, detector, unit);
         }
         if self.carry.is_empty() && !self.cut {
             return self.view(view, piece, detector, unit);
         }
-        let across = decode::run_across(&self.carry, piece.text) + 1;
-        let near = piece.text.len().min(across.max(known + context));
+        let across = decode::run_across(&self.carry, piece.text);
+        // Two bytes more show that the run ends: one NUL alone may yet join it to another.
+        let near = piece.text.len().min((across + 2).max(known + context));
         let is_last = near == piece.text.len();
         let mut joined = std::mem::take(&mut self.carry);
         let carried = joined.len();
@@ -121,13 +122,14 @@ impl Scanner {
             return hold;
         }
         let from = near.saturating_sub(RESETTLED);
-        let view = View { from, ..view };
-        self.view(
-            view.beginning_at(from.saturating_sub(context)),
-            piece,
-            detector,
-            unit,
-        )
+        // Where nothing reaches across, what stood before the text is no part of a value in it.
+        let view = View {
+            from,
+            cut: across > 0,
+            ..view
+        };
+        let start = from.saturating_sub(HELD.min(ENCODED * context));
+        self.view(view.beginning_at(start), piece, detector, unit)
     }
 
     /// Begins with the end of another text in front: a value may have begun there.
@@ -284,7 +286,7 @@ impl View<'_> {
         Self {
             bytes: &self.bytes[start..],
             from: self.from - start,
-            cut: true,
+            cut: self.cut || start > 0,
             first: start as isize,
             ..self
         }
@@ -345,5 +347,7 @@ enum Ending {
 const FEW_DIGITS: usize = 4;
 /// Bytes before what is new that are searched again: a hit whose right neighbour was missing ends in them.
 const RESETTLED: usize = 12;
+/// Bytes of an encoding for one of a value, at most, as far as it matters: `\u0034`.
+const ENCODED: usize = 6;
 /// What is held of a stream can begin this far back: the longest spelling, encoded.
 const HELD: usize = 4096;

@@ -37,7 +37,7 @@ fn usage_that_makes_no_sense_is_refused() {
         (&["inspect", "--hash-key", "abc"], "64 hex digits"),
         (&["inspect", "--to", "host:port"], "port"),
         (&["inspect", "--no-such-option"], "--no-such-option"),
-        (&["run", "--ask", "--", "true"], "--ask"),
+        (&["replay", "--ask", "c.pcap"], "--ask"),
     ] {
         refused(args, needle);
     }

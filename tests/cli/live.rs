@@ -210,6 +210,8 @@ fn a_user_needs_no_root_where_the_node_is_open_to_all() {
                     .args(command)
                     .args(["sh", "-c", script])
                     .current_dir("/")
+                    // The caller's own home is closed to that user.
+                    .env("XDG_CONFIG_HOME", "/nowhere")
                     .output();
                 output.unwrap().into()
             };

@@ -22,6 +22,7 @@ mod leaks;
 mod owner;
 mod program;
 mod recordings;
+mod reload;
 mod tcp;
 mod tls;
 mod udp;

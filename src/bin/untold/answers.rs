@@ -21,7 +21,8 @@ use crate::{
     print::{plain, subject, word},
 };
 
-/// Where that file is unless the command line says otherwise; none where there is no home for it.
+/// Where that file is unless the command line says otherwise; none where there is no home for it, or `HOME` is somebody
+/// else's that may not be entered (after `sudo -u`).
 pub fn usual_place() -> Option<PathBuf> {
     let folder = |variable| {
         env::var_os(variable)
@@ -29,7 +30,9 @@ pub fn usual_place() -> Option<PathBuf> {
             .filter(|path| path.is_absolute())
     };
     let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")));
-    Some(config?.join("untold/answers.toml"))
+    let place = config?.join("untold/answers.toml");
+    let entered = fs::symlink_metadata(&place).map_err(|error| error.kind());
+    (entered.err() != Some(ErrorKind::PermissionDenied)).then_some(place)
 }
 
 /// Adds a rule to the file at `path`; what was there stays as it was, byte for byte.

@@ -28,7 +28,7 @@ use crate::{
     paint::Paint,
     run::Events,
 };
-use text::{HOW, Key, Line, done, outcome, question, read, status};
+use text::{Key, Line, done, hint, outcome, question, read, status};
 
 /// Puts the engine's questions to a person, one after the other.
 pub struct Asker<'a> {
@@ -223,7 +223,7 @@ impl<'a> Asker<'a> {
                             Some((action, scope)) => {
                                 return Ok(Closed::Answered(Answer { action, scope }));
                             }
-                            None => prompt.write(&format!("  {HOW}\n"))?,
+                            None => prompt.write(&hint(prompt.width()))?,
                         }
                     }
                     Key::Nothing | Key::Changed => {}

@@ -78,7 +78,7 @@ fn terminal(args: &args::Run) -> Option<Terminal> {
     match Terminal::open() {
         Ok(terminal) => Some(terminal),
         Err(error) => {
-            let error = Failure::machine(error);
+            let error = load::reason(&error);
             say(format_args!(
                 "there is no terminal to ask on ({error}): questions take the fallback"
             ));

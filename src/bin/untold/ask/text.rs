@@ -71,6 +71,16 @@ pub fn question(paint: Paint, asked: &AskEvent, more: usize) -> String {
     text
 }
 
+/// What the person may do, for one who typed something else.
+pub fn hint(width: Option<usize>) -> String {
+    let width = width.unwrap_or(USUAL_WIDTH).max(NARROWEST);
+    let lines = wrap(HOW, width.saturating_sub(INDENT));
+    lines
+        .iter()
+        .map(|line| format!("{:INDENT$}{line}\n", ""))
+        .collect()
+}
+
 /// The last line: what happens when, and what was typed so far; never as wide as the terminal.
 pub fn status(width: Option<usize>, fallback: Action, seconds: u64, typed: &str) -> String {
     let line = format!("  {} in {seconds} s > {typed}", done(fallback));
@@ -216,7 +226,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// What the person may do.
-pub const HOW: &str =
+const HOW: &str =
     "Enter blocks. Or type block or allow, and how far: once, flow, 15 (minutes) or always.";
 const USUAL_WIDTH: usize = 80;
 /// Columns below which lines break as they may.
