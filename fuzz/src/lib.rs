@@ -30,8 +30,8 @@ pub const TARGETS: &[Target] = &[
     ("parse", parse),
     ("fragments", fragments),
     ("capture", capture),
-    ("decode", decode),
-    ("stream", stream),
+    ("decode", inspection::decode),
+    ("stream", inspection::stream),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.
