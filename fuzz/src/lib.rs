@@ -11,10 +11,13 @@ use std::{
 
 use untold::{
     detect::{Detector, Identity},
-    engine::capture::Replay,
+    engine::{
+        capture::Replay,
+        recording::{Note, Rerun},
+    },
     event::Event,
     inspect::Rules,
-    io::pcap::Reader,
+    io::pcap::{Item, Reader},
     policy::{Config, Policy},
     wire::{
         self, Checksum, Flags, MAX_HEADER, Packet, TcpOut, emit_echo, emit_tcp, emit_udp,
@@ -30,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("parse", parse),
     ("fragments", fragments),
     ("capture", capture),
+    ("recording", recording),
     ("decode", inspection::decode),
     ("stream", inspection::stream),
 ];
@@ -182,6 +186,49 @@ fn fragment(v6: bool, id: u8, offset: usize, more: bool, body: &[u8]) -> Vec<u8>
     }
     packet.extend_from_slice(body);
     packet
+}
+
+/// A recording: whatever it says, the engine runs to its end, with deadlines as recorded and free, and tells each flow once
+/// and no registered value.
+pub fn recording(file: &[u8]) {
+    for free in [false, true] {
+        let Ok(mut reader) = Reader::new("recording", file) else {
+            return;
+        };
+        let mut rerun: Option<Rerun> = None;
+        while let Ok(Some(item)) = reader.item() {
+            match (item, &mut rerun) {
+                (Item::Note(_, Note::Start(start)), _) => {
+                    end(rerun.take());
+                    let mut begun = Rerun::new(&start, rules(), 1);
+                    if free {
+                        begun.set_free();
+                    }
+                    rerun = Some(begun);
+                }
+                (Item::Note(at, note), Some(rerun)) => rerun.note(&note, at),
+                (Item::Packet(packet), Some(rerun)) => {
+                    rerun.packet(packet.ip, packet.outbound == Some(true), packet.time);
+                }
+                (Item::Note(..) | Item::Packet(_), None) => {}
+            }
+        }
+        end(rerun);
+    }
+}
+
+fn end(rerun: Option<Rerun>) {
+    let Some(mut rerun) = rerun else {
+        return;
+    };
+    rerun.finish();
+    let mut flows = std::collections::BTreeSet::new();
+    while let Some(event) = rerun.poll_event() {
+        assert!(!format!("{event:?}").contains(IMEI));
+        if let Event::Flow(flow) = event {
+            assert!(flows.insert(flow.flow), "a flow is told once");
+        }
+    }
 }
 
 /// A capture file: it is read to an end, an error says where, and its replay tells each flow once and no registered value.

@@ -6,7 +6,7 @@ mod tests;
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
-    Now, Seeded,
+    Now, Seeded, mask,
     watch::{DNS, Shared, Watch},
 };
 use crate::{
@@ -93,7 +93,9 @@ impl Replay {
 
     /// Something to tell the world.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.shared.events.pop_front()
+        let mut event = self.shared.events.pop_front()?;
+        mask::names(&mut event, &self.shared.rules.detector);
+        Some(event)
     }
 
     fn ip(&mut self, packet: &[u8], rebuilt: bool) {

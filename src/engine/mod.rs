@@ -13,6 +13,7 @@ mod control;
 mod datagram;
 mod dns;
 mod lookups;
+mod mask;
 mod names;
 mod out;
 mod questions;
@@ -476,7 +477,11 @@ impl Engine {
 
     /// Something to tell the world.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let mut event = self.events.pop_front()?;
+        if let Some(rules) = &self.rules {
+            mask::names(&mut event, &rules.detector);
+        }
+        Some(event)
     }
 
     /// When to call [`Engine::handle_timeout`]; `None`: never, unless something else happens.

@@ -737,6 +737,18 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::recv_room`], however little room there is.
+    pub(super) fn any_recv_room(&mut self, socket: SocketId) -> Option<&mut [u8]> {
+        let key = self.flow_of(socket)?;
+        let now = self.now.mono;
+        let tcp = &mut self.flows.get_mut(key)?.tcp;
+        if tcp.any_recv_room(now, &mut self.pool).is_err() {
+            return self.tcp_recv_room(socket);
+        }
+        let tcp = &mut self.flows.get_mut(key)?.tcp;
+        tcp.any_recv_room(now, &mut self.pool).ok()
+    }
+
     pub(super) fn tcp_received(&mut self, socket: SocketId, result: Result<usize, ErrorKind>) {
         let Some(key) = self.flow_of(socket) else {
             return;

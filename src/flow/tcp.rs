@@ -282,8 +282,27 @@ impl Tcp {
         pool: &mut Pool,
     ) -> Result<&mut [u8], NoRoom> {
         let most = self.snd_wnd.min(Self::MOST_FLIGHT) as usize;
-        let room = most.saturating_sub(self.data.len());
         let worth = usize::from(self.mss).min(most / 2).max(1);
+        self.room_worth(worth, now, pool)
+    }
+
+    /// As [`Tcp::recv_room`], however little it is: for bytes of which is known that the app's window had room for them.
+    pub(crate) fn any_recv_room(
+        &mut self,
+        now: Duration,
+        pool: &mut Pool,
+    ) -> Result<&mut [u8], NoRoom> {
+        self.room_worth(1, now, pool)
+    }
+
+    fn room_worth(
+        &mut self,
+        worth: usize,
+        now: Duration,
+        pool: &mut Pool,
+    ) -> Result<&mut [u8], NoRoom> {
+        let most = self.snd_wnd.min(Self::MOST_FLIGHT) as usize;
+        let room = most.saturating_sub(self.data.len());
         if self.state != State::Open || room < worth {
             self.arm_probe(now);
             return Err(NoRoom::Window);

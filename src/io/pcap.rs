@@ -165,7 +165,7 @@ impl<R: Read> Reader<R> {
     fn packet_at(&self, range: Range<usize>) -> Packet<'_> {
         Packet {
             ip: self.buffer.get(range).unwrap_or_default(),
-            time: self.time,
+            time: self.time.min(LATEST),
             outbound: self.outbound,
         }
     }
@@ -221,7 +221,7 @@ impl<R: Read> Reader<R> {
         let text = self.buffer.get(range).unwrap_or_default();
         let end = text.iter().rposition(|byte| *byte != 0)? + 1;
         match serde_json::from_slice(text.get(..end)?) {
-            Ok(Timed { at, note }) => Some((Duration::from_nanos(at), note)),
+            Ok(Timed { at, note }) => Some((Duration::from_nanos(at).min(LATEST), note)),
             Err(_) => {
                 self.skipped.notes += 1;
                 None
@@ -348,6 +348,8 @@ fn number(bytes: &[u8], at: usize, big_endian: bool) -> Option<u32> {
 
 const NOT_A_CAPTURE: &str = "not a pcap or pcapng file";
 
+/// Latest time believed, in the year 4147: deadlines are reckoned from it.
+const LATEST: Duration = Duration::from_secs(1 << 36);
 /// Bytes read at a time.
 const BUFFER: usize = 256 * 1024;
 /// Longest packet believed: four times libpcap's largest snap length.

@@ -182,6 +182,12 @@ fn names_and_what_they_lead_to_replay() {
         });
         assert_eq!(live.verdicts("finding"), ["block", "allow", "block"]);
         assert_eq!(live.verdicts("name"), ["allow", "block", "block"]);
+        assert_eq!(live.all("name")[2]["name"], "*.tracker.example");
+        assert!(
+            live.0
+                .iter()
+                .all(|event| !event.to_string().contains(registration::IMEI))
+        );
         assert_same(&live, policy);
     });
 }

@@ -12,7 +12,7 @@ use crate::{
     engine::{Answer, Command, Config, Engine, Now, OwnerId, Seeded, SocketEvent, SocketId},
     event::{Event, FlowNumber, Proto, QuestionNumber},
     inspect::Rules,
-    wire::{self, Flags, Packet, Pair},
+    wire::{self, Flags, Packet, Pair, Segment},
 };
 
 /// Runs the engine on the packets and notes of a recording, and gives the events that it gave live.
@@ -33,6 +33,8 @@ pub struct Rerun {
     filled: usize,
     lanes: HashMap<Pair, Lane, Seeded>,
     by_socket: HashMap<SocketId, Pair, Seeded>,
+    /// Sockets that the app's window had no room for.
+    stalled: Vec<SocketId>,
     wanted: Vec<(OwnerId, Proto, Pair)>,
     questions: HashMap<FlowNumber, QuestionNumber, Seeded>,
     events: VecDeque<Event>,
@@ -44,6 +46,8 @@ struct Lane {
     /// Initial sequence numbers towards the app: as recorded, and of the engine at hand.
     recorded: Option<u32>,
     own: Option<u32>,
+    /// One past the last byte that the engine at hand has sent to the app.
+    sent: u32,
     /// The first recorded byte that has not been seen yet.
     next: u32,
     /// Bytes that the remote end sent and the engine has not taken yet.
@@ -59,7 +63,7 @@ impl Rerun {
         let mut engine = Engine::new(Config {
             seed,
             mtu: start.mtu,
-            queue: start.queue,
+            queue: start.queue.min(MOST_QUEUED),
             dns: start.dns.clone(),
             resolvers: vec![RESOLVER; start.resolvers.min(MOST_RESOLVERS)],
             can_ask: start.can_ask,
@@ -78,6 +82,7 @@ impl Rerun {
             filled: 0,
             lanes: HashMap::with_hasher(Seeded(seed)),
             by_socket: HashMap::with_hasher(Seeded(seed)),
+            stalled: Vec::new(),
             wanted: Vec::new(),
             questions: HashMap::with_hasher(Seeded(seed)),
             events: VecDeque::new(),
@@ -153,7 +158,7 @@ impl Rerun {
             }
             Note::Tick => self.engine.handle_timeout(now),
             Note::Clock { wall } => {
-                let packets = (self.began + at).as_secs();
+                let packets = self.began.saturating_add(at).as_secs();
                 self.ahead = wall.saturating_sub(packets).cast_signed()
                     - packets.saturating_sub(*wall).cast_signed();
             }
@@ -189,7 +194,9 @@ impl Rerun {
 
     fn set_now(&mut self, at: Duration) {
         let mono = at.max(self.now.mono);
-        let wall = (self.began + mono)
+        let wall = self
+            .began
+            .saturating_add(mono)
             .as_secs()
             .saturating_add_signed(self.ahead);
         self.now = Now { mono, wall };
@@ -200,6 +207,12 @@ impl Rerun {
         if filled > 0 {
             self.engine.handle_packets(filled, self.now);
             self.drain();
+            if !self.stalled.is_empty() {
+                for socket in std::mem::take(&mut self.stalled) {
+                    self.read(socket);
+                }
+                self.drain();
+            }
         }
     }
 
@@ -286,7 +299,8 @@ impl Rerun {
             return;
         };
         while lane.unread > 0 || lane.fin {
-            let Some(room) = self.engine.recv_room(socket) else {
+            let Some(room) = self.engine.any_recv_room(socket) else {
+                self.stalled.push(socket);
                 return;
             };
             let taken = room.len().min(lane.unread);
@@ -319,13 +333,11 @@ impl Rerun {
                 self.read(socket);
             }
             while let Some(packet) = self.engine.poll_packet() {
-                if packet.payload.is_empty()
-                    && let Ok(captured) = wire::parse_captured(packet.header)
+                if let Ok(captured) = wire::parse_captured(packet.header)
                     && let Packet::Tcp(segment) = captured.packet
-                    && segment.flags.contains(Flags::SYN)
                     && let Some(lane) = self.lanes.get_mut(&segment.pair.reversed())
                 {
-                    lane.own = Some(segment.seq);
+                    lane.sends(&segment, packet.payload.len());
                 }
             }
             while let Some(event) = self.engine.poll_event() {
@@ -349,6 +361,7 @@ impl Rerun {
                         socket,
                         recorded: None,
                         own: None,
+                        sent: 0,
                         next: 0,
                         unread: 0,
                         fin: false,
@@ -373,6 +386,30 @@ impl Rerun {
     }
 }
 
+impl Lane {
+    /// Takes in that the engine sends a segment to the app.
+    fn sends(&mut self, segment: &Segment, payload: usize) {
+        let opens = segment.flags.contains(Flags::SYN);
+        let sequence = opens || segment.flags.contains(Flags::FIN);
+        let end = segment
+            .seq
+            .wrapping_add(payload as u32 + u32::from(sequence));
+        if opens {
+            self.own = Some(segment.seq);
+        }
+        if opens || end.wrapping_sub(self.sent).cast_signed() > 0 {
+            self.sent = end;
+        }
+    }
+
+    /// What acknowledges here what `ack` acknowledged there; nothing that was not sent yet, which would void the segment.
+    fn translated(&self, ack: u32) -> Option<u32> {
+        let ack = ack.wrapping_sub(self.recorded?).wrapping_add(self.own?);
+        let early = ack.wrapping_sub(self.sent).cast_signed() > 0;
+        Some(if early { self.sent } else { ack })
+    }
+}
+
 /// Has a segment acknowledge what the engine at hand sent, in place of what the recorded one did. The checksum stays as
 /// right or wrong as it was (RFC 1624).
 fn translate(ip: &mut [u8], lanes: &HashMap<Pair, Lane, Seeded>) {
@@ -382,16 +419,14 @@ fn translate(ip: &mut [u8], lanes: &HashMap<Pair, Lane, Seeded>) {
     let Packet::Tcp(segment) = captured.packet else {
         return;
     };
-    let Some(lane) = lanes.get(&segment.pair) else {
-        return;
-    };
-    let (Some(recorded), Some(own), true) =
-        (lane.recorded, lane.own, segment.flags.contains(Flags::ACK))
+    let before = segment.ack;
+    let lane = lanes.get(&segment.pair);
+    let Some(after) = lane
+        .filter(|_| segment.flags.contains(Flags::ACK))
+        .and_then(|lane| lane.translated(before))
     else {
         return;
     };
-    let before = segment.ack;
-    let after = before.wrapping_sub(recorded).wrapping_add(own);
     // The header ends where the payload begins, and says itself how long it is: the only length that leads back to it.
     let end = segment.payload.start as usize;
     let start = (20..=60).step_by(4).find_map(|len| {
@@ -422,6 +457,8 @@ fn translate(ip: &mut [u8], lanes: &HashMap<Pair, Lane, Seeded>) {
 
 /// Stands in for the resolvers that were asked: nothing is sent to it (RFC 5737).
 const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)), 53);
+/// Packets in the device's queue believed.
+const MOST_QUEUED: usize = 1 << 20;
 /// Resolvers believed.
 const MOST_RESOLVERS: usize = 64;
 /// Parts of one write.
