@@ -4,6 +4,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use untold::{
+    decode::Scratch,
     detect::{Detector, Hit, Identity},
     event::Proto,
     inspect::{Context, Inspector, Notice, Request, Rules, Stream},
@@ -70,6 +71,7 @@ fn send(rules: &Rules, bytes: &[u8], chunk: usize) -> usize {
     };
     let mut notices: Vec<Notice> = Vec::new();
     let mut stream = Stream::new(Proto::Tcp);
+    let mut scratch = Scratch::default();
     let (mut from, mut end) = (0, 0);
     while end < bytes.len() {
         end = (end + chunk).min(bytes.len());
@@ -79,6 +81,7 @@ fn send(rules: &Rules, bytes: &[u8], chunk: usize) -> usize {
             now: Duration::from_secs(1),
             room: 256 * 1024,
             can_ask: false,
+            scratch: &mut scratch,
             notices: &mut notices,
         };
         from += stream.feed(&bytes[from..end], &mut cx).release;

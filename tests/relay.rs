@@ -782,7 +782,7 @@ fn a_blocked_name_does_not_exist() {
         let packet = phone.packets.pop().unwrap();
         let reply = simple_dns::Packet::parse(&packet[28..]).unwrap();
         assert_eq!(
-            (reply.id(), u8::from(packet[31] & 15), reply.answers.len()),
+            (reply.id(), packet[31] & 15, reply.answers.len()),
             (0x77, code, answers)
         );
         assert!(

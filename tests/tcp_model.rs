@@ -431,10 +431,9 @@ impl World {
         else {
             return;
         };
-        if std::mem::take(&mut self.remote.blocked) && self.dice.per_mille(500) {
-            self.engine
-                .handle_socket(socket, SocketEvent::Writable, clock);
-        } else if self.plan.slow {
+        // Edge-triggered: said once, a while after the socket had refused.
+        if self.remote.blocked && self.dice.per_mille(500) {
+            self.remote.blocked = false;
             self.engine
                 .handle_socket(socket, SocketEvent::Writable, clock);
         }
@@ -479,7 +478,7 @@ impl World {
                 .iface
                 .poll_at(Instant::from_millis(self.now as i64), &self.sockets);
             let app = app.map(|at| at.total_millis() as u64);
-            let busy = self.plan.slow && !self.remote.to_send.is_empty();
+            let busy = self.remote.blocked;
             let next = [
                 engine,
                 app,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use untold::{
-    decode::{Budget, Window, walk},
+    decode::{Budget, Scratch, Window, walk},
     detect::{Detector, Identity},
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
@@ -37,7 +37,7 @@ pub fn decode(script: &[u8]) {
         json: false,
         wrappers: &[],
     };
-    let hold = walk(bounds, &mut budget, &mut |text| {
+    let hold = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
         shown += text.bytes.len();
         let mut last = 0;
         for index in (0..text.bytes.len()).step_by(text.bytes.len() / 8 + 1) {
@@ -124,6 +124,7 @@ fn send(bytes: &[u8], ends: &[usize], leak: &'static str) -> Outcome {
     let mut notices = Vec::new();
     let mut stream = Stream::new(Proto::Tcp);
     let (mut gone, mut blocked) = (0, false);
+    let mut scratch = Scratch::default();
     let last = ends.len();
     for (call, end) in ends
         .iter()
@@ -137,6 +138,7 @@ fn send(bytes: &[u8], ends: &[usize], leak: &'static str) -> Outcome {
             now: Duration::from_secs(1),
             room: usize::MAX,
             can_ask: false,
+            scratch: &mut scratch,
             notices: &mut notices,
         };
         let unreleased = &bytes[gone..end];

@@ -28,5 +28,5 @@ mod words;
 pub use budget::Budget;
 pub use json::is_document;
 pub use text::Text;
-pub use walk::{DEPTH, Window, walk};
+pub use walk::{DEPTH, Scratch, Window, walk};
 pub use words::run_across;

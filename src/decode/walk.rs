@@ -31,10 +31,28 @@ pub struct Window<'a> {
     pub wrappers: &'a [Wrapper],
 }
 
+/// Buffers to decode into, used again from walk to walk.
+#[derive(Default)]
+pub struct Scratch {
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Scratch {
+    /// Bytes of the largest buffer that is kept.
+    const MOST: usize = 1024 * 1024;
+
+    /// Gives back what an unusual walk needed.
+    pub fn trim(&mut self) {
+        self.buffers
+            .retain(|buffer| buffer.capacity() <= Self::MOST);
+    }
+}
+
 /// Shows `visit` every text in `window` that has anything new in it, outer ones first. `visit` says how many bytes at
 /// the text's end must wait for what comes after; the result is how many at the window's end must.
 pub fn walk(
     window: Window<'_>,
+    scratch: &mut Scratch,
     budget: &mut Budget,
     visit: &mut dyn FnMut(&Text<'_>) -> usize,
 ) -> usize {
@@ -49,7 +67,7 @@ pub fn walk(
     Walk {
         budget,
         visit,
-        spare: Vec::new(),
+        spare: &mut scratch.buffers,
     }
     .text(&text, DEPTH)
 }
@@ -57,7 +75,7 @@ pub fn walk(
 struct Walk<'w> {
     budget: &'w mut Budget,
     visit: &'w mut dyn FnMut(&Text<'_>) -> usize,
-    spare: Vec<Vec<u8>>,
+    spare: &'w mut Vec<Vec<u8>>,
 }
 
 impl Walk<'_> {
@@ -417,12 +435,17 @@ mod tests {
             json: false,
             wrappers: &[],
         };
-        walk(window, &mut Budget::new(), &mut |text| {
-            for at in memchr::memmem::find_iter(text.bytes, needle.as_bytes()) {
-                found.push((text.chain(at), text.origin(at)));
-            }
-            0
-        });
+        walk(
+            window,
+            &mut Scratch::default(),
+            &mut Budget::new(),
+            &mut |text| {
+                for at in memchr::memmem::find_iter(text.bytes, needle.as_bytes()) {
+                    found.push((text.chain(at), text.origin(at)));
+                }
+                0
+            },
+        );
         found
     }
 
@@ -521,7 +544,7 @@ mod tests {
             json: false,
             wrappers: &[],
         };
-        walk(window, &mut budget, &mut |text| {
+        walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
             texts += 1;
             bytes += text.bytes.len();
             0
@@ -544,13 +567,18 @@ mod tests {
             json: false,
             wrappers: &[],
         };
-        let hold = walk(window, &mut Budget::new(), &mut |text| {
-            if text.bytes.ends_with(b"4901542") {
-                7
-            } else {
-                0
-            }
-        });
+        let hold = walk(
+            window,
+            &mut Scratch::default(),
+            &mut Budget::new(),
+            &mut |text| {
+                if text.bytes.ends_with(b"4901542") {
+                    7
+                } else {
+                    0
+                }
+            },
+        );
         assert_eq!(&encoded[encoded.len() - hold..], "NDkwMTU0Mg");
     }
 }

@@ -193,6 +193,7 @@ impl Engine {
                 now: self.now.mono,
                 room: self.limits.hold_per_flow,
                 can_ask: self.config.can_ask,
+                scratch: &mut self.decoding,
                 notices: &mut self.notices,
             };
             let step = flow.stream.datagram(bytes, &mut cx);

@@ -2,7 +2,7 @@
 //! their answers give names to addresses.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     time::Duration,
 };
@@ -13,8 +13,7 @@ use simple_dns::{
 };
 
 use super::{
-    Answer, Command, Engine, Owner, Seeded, SocketEvent, SocketId, TimerKey, datagram::Fate,
-    names::normal,
+    Answer, Command, Engine, Owner, SocketEvent, SocketId, TimerKey, datagram::Fate, names::normal,
 };
 use crate::{
     event::{Action, Event, NameEvent, NameSource, Proto, Verdict},
@@ -26,7 +25,7 @@ use crate::{
 /// Questions under way, and the sockets they went out by.
 pub(super) struct Dns {
     pool: Vec<Option<Upstream>>,
-    asked: HashMap<(usize, u16), Question, Seeded>,
+    asked: BTreeMap<(usize, u16), Question>,
     /// Deadlines, oldest first.
     order: VecDeque<(Duration, (usize, u16))>,
     pub(super) armed: Option<Duration>,
@@ -58,10 +57,10 @@ impl Dns {
     /// How long a reply is waited for.
     const TIMEOUT: Duration = Duration::from_secs(10);
 
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             pool: std::iter::repeat_with(|| None).take(Self::POOL).collect(),
-            asked: HashMap::with_hasher(Seeded(seed)),
+            asked: BTreeMap::new(),
             order: VecDeque::new(),
             armed: None,
         }
@@ -312,14 +311,13 @@ impl Engine {
         if event == SocketEvent::Writable || event == SocketEvent::Connected {
             return;
         }
-        let mut lost: Vec<_> = self
+        let lost: Vec<_> = self
             .dns
             .asked
             .keys()
             .filter(|(at, _)| *at == index)
             .copied()
             .collect();
-        lost.sort_unstable();
         for key in lost {
             self.count("dns_unreachable");
             if let Some(asked) = self.dns_forget(key) {
@@ -368,11 +366,7 @@ impl Engine {
 }
 
 /// Whether the question that was to time out at `until` is still open.
-fn is_asked(
-    asked: &HashMap<(usize, u16), Question, Seeded>,
-    key: (usize, u16),
-    until: Duration,
-) -> bool {
+fn is_asked(asked: &BTreeMap<(usize, u16), Question>, key: (usize, u16), until: Duration) -> bool {
     asked
         .get(&key)
         .is_some_and(|question| question.asked + Dns::TIMEOUT == until)

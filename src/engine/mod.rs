@@ -29,6 +29,7 @@ use std::{
 };
 
 use crate::{
+    decode::Scratch,
     event::{DropEvent, Event, FlowNumber, Proto},
     flow::{Key, Pool, Slab, Timers, still_due},
     inspect::{Notice, Rules},
@@ -202,6 +203,8 @@ pub struct Engine {
     control: Control,
     events: VecDeque<Event>,
     notices: Vec<Notice>,
+    /// Buffers that inspection decodes into.
+    decoding: Scratch,
     drops: BTreeMap<&'static str, u64>,
 
     header: [u8; MAX_HEADER],
@@ -247,7 +250,7 @@ impl Engine {
             by_pair: HashMap::with_hasher(Seeded(seed)),
             time_waits: TimeWaits::new(seed),
             datagrams: Datagrams::new(seed),
-            dns: Dns::new(seed),
+            dns: Dns::new(),
             sockets: Slab::new(),
             timers: Timers::new(),
             last_flow: 0,
@@ -261,6 +264,7 @@ impl Engine {
             control: Control::default(),
             events: VecDeque::new(),
             notices: Vec::new(),
+            decoding: Scratch::default(),
             drops: BTreeMap::new(),
             header: [0; MAX_HEADER],
             packet: Vec::new(),

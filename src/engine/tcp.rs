@@ -203,7 +203,12 @@ impl Engine {
             .segment(segment, packet.get(segment.payload), self.now.mono);
         flow.tcp.reclaim(&mut self.pool);
         if arrival.reset {
-            return self.end_flow(key, true);
+            // An app that has closed and heard all is gone: its kernel resets whatever comes late, and what was accepted
+            // from it is still on its way.
+            if !flow.tcp.is_done() {
+                self.end_flow(key, true);
+            }
+            return;
         }
         if let Some(ack) = arrival.stray {
             return self.answer(segment.pair, ack, 0, Flags::RST);
@@ -254,6 +259,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let here = match bytes {
@@ -344,6 +350,7 @@ impl Engine {
             now: self.now.mono,
             room,
             can_ask: self.config.can_ask,
+            scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
         let step = ask(stream, out.held(), &mut cx);

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Answer, Names, Now, Record, dns::question, lookups::Lookups};
 use crate::{
+    decode::Scratch,
     event::{Action, Event, FlowNumber, NameEvent, NameSource, Proto, Verdict},
     inspect::{Context, Gate, Notice, Rules, Step, Stream},
     policy::Limits,
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     /// Bytes that inspection holds, over all flows.
     held: usize,
     notices: Vec<Notice>,
+    scratch: Scratch,
 }
 
 impl Shared {
@@ -41,6 +43,7 @@ impl Shared {
             drops: BTreeMap::new(),
             held: 0,
             notices: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -256,6 +259,7 @@ impl Watch {
             now: shared.now.mono,
             room: shared.limits.hold_per_flow.min(free),
             can_ask: false,
+            scratch: &mut shared.scratch,
             notices: &mut shared.notices,
         };
         let step = ask(stream, bytes, &mut cx);

@@ -1,4 +1,4 @@
-//! Who talks to whom: the relay's TCP ([`tcp`]), reassembly of captures ([`passive`]), and what both stand on.
+//! Who talks to whom: the relay's TCP (`tcp`), reassembly of captures ([`passive`]), and what both stand on.
 #![forbid(unsafe_code)]
 
 mod assembler;

@@ -2,7 +2,6 @@ use super::{
     Context, Gate, Notice, Step,
     scanner::{Piece, Scanner, Tail, Wire},
     stream::{State, Stream},
-    unit::Unit,
 };
 use crate::{
     event::{Opaque, Place, Proto},
@@ -12,10 +11,14 @@ use crate::{
 impl Stream {
     /// A datagram, whole; `unreleased` of a datagram flow is always one datagram. State carries over between datagrams.
     pub fn datagram(&mut self, payload: &[u8], cx: &mut Context<'_>) -> Step {
+        self.lent(cx, |stream, cx| stream.judge_datagram(payload, cx))
+    }
+
+    fn judge_datagram(&mut self, payload: &[u8], cx: &mut Context<'_>) -> Step {
         if !matches!(self.state, State::Open) {
             return self.closed(0);
         }
-        self.unit = Unit::default();
+        self.unit.renew();
         self.unit.grant(payload.len());
         if self.is_quic(payload, cx) {
             return Step {

@@ -13,6 +13,7 @@ use super::{
     unit::Unit,
 };
 use crate::{
+    decode::Scratch,
     event::{Finding, NameSource, Opaque, Place, Proto, Verdict},
     policy::Facts,
 };
@@ -188,6 +189,7 @@ impl Inspector {
             now: Duration::ZERO,
             room: usize::MAX,
             can_ask: true,
+            scratch: &mut Scratch::default(),
             notices: &mut notices,
         });
         let policy = &self.rules.policy;

@@ -21,6 +21,7 @@ mod unit;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    decode::Scratch,
     detect::Detector,
     event::{Finding, NameSource, Opaque, Verdict},
     policy::{Facts, Policy},
@@ -50,6 +51,8 @@ pub struct Context<'a> {
     pub room: usize,
     /// Whether somebody can answer: if not, `Ask` becomes the policy's fallback at once.
     pub can_ask: bool,
+    /// Buffers to decode into, the same for all streams of a caller.
+    pub scratch: &'a mut Scratch,
     /// What was found, for events.
     pub notices: &'a mut Vec<Notice>,
 }

@@ -194,9 +194,9 @@ impl Scanner {
             json: self.json == Some(true),
             wrappers: self.wrappers,
         };
-        let (found, budget) = unit.parts();
+        let (found, budget, scratch) = unit.parts();
         let mut hits: Vec<Hit> = Vec::new();
-        decode::walk(window, budget, &mut |text| {
+        decode::walk(window, scratch, budget, &mut |text| {
             hits.clear();
             detector.search(text.bytes, text.from, &mut hits);
             let mut hold = if text.open && view.is_last {

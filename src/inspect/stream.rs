@@ -104,23 +104,25 @@ impl Stream {
     /// `unreleased` is every accepted byte that has not been released, contiguous, in order, from the first one on. Only
     /// those past what earlier calls saw are new. Called with the bytes in place in their slot when nothing is held.
     pub fn feed(&mut self, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
-        self.run(unreleased, Call::Feed, cx)
+        self.lent(cx, |stream, cx| stream.run(unreleased, Call::Feed, cx))
     }
 
     /// `wake` has come: nothing arrived for a while.
     pub fn pause(&mut self, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
-        self.run(unreleased, Call::Pause, cx)
+        self.lent(cx, |stream, cx| stream.run(unreleased, Call::Pause, cx))
     }
 
     /// The sender closed its half: no further bytes.
     pub fn finish(&mut self, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
-        self.run(unreleased, Call::Finish, cx)
+        self.lent(cx, |stream, cx| stream.run(unreleased, Call::Finish, cx))
     }
 
     /// A person (or the timeout) answered the question of the last step. Another question may follow.
     pub fn answer(&mut self, answer: Action, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
         match (std::mem::replace(&mut self.state, State::Open), answer) {
-            (State::Ask(_, about), Action::Allow) => self.resume(about, unreleased, cx),
+            (State::Ask(_, about), Action::Allow) => {
+                self.lent(cx, |stream, cx| stream.resume(about, unreleased, cx))
+            }
             (State::Ask(verdict, _), Action::Block) => {
                 self.state = State::Block(Verdict {
                     action: Action::Block,
@@ -138,6 +140,19 @@ impl Stream {
     /// Why what goes now cannot be read, if so.
     pub fn opaque(&self) -> Option<Opaque> {
         self.opaque
+    }
+
+    /// Runs with the caller's buffers.
+    pub(super) fn lent(
+        &mut self,
+        cx: &mut Context<'_>,
+        run: impl FnOnce(&mut Self, &mut Context<'_>) -> Step,
+    ) -> Step {
+        self.unit.swap_scratch(cx.scratch);
+        let step = run(self, cx);
+        self.unit.swap_scratch(cx.scratch);
+        cx.scratch.trim();
+        step
     }
 
     /// Goes on although the last step was not to.

@@ -4,7 +4,9 @@ use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use proptest::prelude::*;
 
 use super::*;
+
 use crate::{
+    decode::Scratch,
     detect::Identity,
     event::{Action, Kind, Place, Proto, Wrapper},
     policy::Config,
@@ -75,6 +77,7 @@ impl<'r> Flow<'r> {
             now: self.now,
             room: self.room,
             can_ask: self.can_ask,
+            scratch: &mut Scratch::default(),
             notices: &mut self.notices,
         };
         let step = call(&mut self.stream, &self.held, &mut cx);

@@ -7,7 +7,7 @@ use super::{
     message::{Message, Progress},
     scanner::{Piece, Scanner, Tail, Wire},
     stream::{About, Call, Phase, Stream, Waiting},
-    unit::{Unit, settle},
+    unit::settle,
 };
 use crate::{
     event::{Action, NameSource, Opaque, Place},
@@ -49,7 +49,7 @@ impl Stream {
                 };
             }
         };
-        self.unit = Unit::default();
+        self.unit.renew();
         self.unit.grant(rest.len());
         self.phase = match protocol {
             Protocol::Http1 => Phase::Http(Box::new(Message::new(self.base))),
@@ -230,7 +230,7 @@ impl Stream {
                         return Turn::Go(at);
                     }
                     let start = self.base + at as u64 - header.len() as u64;
-                    self.unit = Unit::default();
+                    self.unit.renew();
                     self.phase = self.raw_after(start, self.base + at as u64, header, cx);
                     return Turn::Go(at);
                 }

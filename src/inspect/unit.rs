@@ -1,16 +1,18 @@
 use super::{Context, Notice};
 use crate::{
-    decode::Budget,
+    decode::{Budget, Scratch},
     detect::Sighting,
     event::{Action, Confidence, Finding, Kind, Opaque, Place, Verdict, Wrapper},
 };
 
 /// What one unit (a message, a datagram, a stretch of a stream) was found to carry.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Unit {
     found: Found,
     budget: Budget,
     told_budget: bool,
+    /// Lent by the caller while the stream runs.
+    scratch: Scratch,
 }
 
 /// Findings of a unit: those told, and those since.
@@ -21,13 +23,27 @@ pub(super) struct Found {
 }
 
 impl Unit {
+    /// Begins the next unit.
+    pub(super) fn renew(&mut self) {
+        let scratch = std::mem::take(&mut self.scratch);
+        *self = Self {
+            scratch,
+            ..Self::default()
+        };
+    }
+
+    /// Takes the caller's buffers, or gives them back.
+    pub(super) fn swap_scratch(&mut self, scratch: &mut Scratch) {
+        std::mem::swap(&mut self.scratch, scratch);
+    }
+
     /// Adds what `bytes` newly arrived bytes entitle to.
     pub(super) fn grant(&mut self, bytes: usize) {
         self.budget.grant(bytes);
     }
 
-    pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget) {
-        (&mut self.found, &mut self.budget)
+    pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget, &mut Scratch) {
+        (&mut self.found, &mut self.budget, &mut self.scratch)
     }
 
     /// Judges what was found since the last time and tells of it. `allowed` are kinds that a person let go. `None`:

@@ -32,10 +32,8 @@ mod tests {
             rlim_max: 0,
         };
         // SAFETY: the structure is valid for the whole call.
-        assert_eq!(
-            unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) },
-            0
-        );
+        let status = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+        assert_eq!(status, 0);
         assert_eq!((limit.rlim_cur, limit.rlim_max), (raised, raised));
     }
 }

@@ -511,8 +511,8 @@ mod tests {
 
     #[test]
     fn names_every_part_whatever_the_pieces() {
-        type Row = (&'static str, &'static [(Part, &'static str)], Event);
-        let table: &[Row] = &[
+        type Row<'a> = (&'a str, &'a [(Part, &'a str)], Event);
+        let table: &[Row<'_>] = &[
             (
                 "GET /a?b=c HTTP/1.1\r\nHost: h.example\r\n\r\nGET",
                 &[

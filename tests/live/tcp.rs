@@ -12,6 +12,7 @@ use std::{
 use socket2::SockRef;
 
 use crate::{
+    faultlink::Faults,
     noise::{Noise, digest},
     ns::alone,
     peers::{at, download, exchange, upload},
@@ -112,6 +113,44 @@ fn the_servers_half_close_leaves_the_way_there_open() {
         stream.shutdown(Shutdown::Write).expect("our half is open");
         assert!(early.reaches("end"));
         assert_eq!(digest(&early.bytes()), digest(&up));
+    });
+}
+
+/// An app that has closed is gone as far as its kernel is concerned; what was accepted from it is still on its way.
+#[test]
+fn what_was_accepted_arrives_after_the_app_has_closed() {
+    alone(|| {
+        let late_copies = Faults {
+            seed: 14,
+            duplicated: 300,
+            delay: Duration::from_millis(2),
+            jitter: Duration::from_millis(3),
+            ..Faults::default()
+        };
+        for (seed, app_side) in [(13, None), (14, Some(late_copies))] {
+            let world = World::new(Setup {
+                app_side,
+                ..Setup::default()
+            });
+            let late = Server::start(&world.server, "203.0.113.9:9", |stream, record| {
+                SockRef::from(&stream).set_recv_buffer_size(4096)?;
+                stream.shutdown(Shutdown::Write)?;
+                thread::sleep(Duration::from_secs(1));
+                server::sink(stream, record)
+            });
+            let mut stream = world.connect(late.address).expect("the server listens");
+            assert_eq!(
+                stream
+                    .read(&mut [0])
+                    .expect("the server has ended its half"),
+                0
+            );
+            let bytes = Noise::new(seed).bytes(300_000);
+            stream.write_all(&bytes).expect("our half is open");
+            drop(stream);
+            assert!(late.reaches("end"), "{app_side:?}: {:?}", late.marks());
+            assert_eq!(digest(&late.bytes()), digest(&bytes));
+        }
     });
 }
 

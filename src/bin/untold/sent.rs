@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::sync::Arc;
 
 use untold::{
+    decode::Scratch,
     event::{Action, Event, FindingEvent, FlowEvent, NameSource, Opaque, Proto, Verdict},
     inspect::{Context, Gate, Notice, Rules, Step, Stream},
     policy::Facts,
@@ -137,6 +138,7 @@ impl<'a> Sent<'a> {
             now: Duration::ZERO,
             room: self.rules.policy.limits().hold_per_flow,
             can_ask: false,
+            scratch: &mut Scratch::default(),
             notices: &mut self.notices,
         };
         let step = call(&mut self.stream, &self.held, &mut cx);
