@@ -341,11 +341,11 @@ fn is_cut(text: &Text<'_>, start: usize) -> bool {
 /// Whether what ends at `end` may go on after the text: after it comes nothing, or line breaks in the same word.
 fn goes_on(text: &Text<'_>, end: usize) -> bool {
     let rest = text.bytes.get(end..).unwrap_or_default();
-    let in_word = match rest {
-        [rest @ .., 0] => !rest.contains(&0),
-        rest => !rest.contains(&0),
+    let ends = || match rest {
+        [rest @ .., 0] => rest.contains(&0),
+        rest => rest.contains(&0),
     };
-    text.open && in_word && rest.iter().all(|&byte| is_break(byte))
+    text.open && rest.iter().all(|&byte| is_break(byte)) && !ends()
 }
 
 fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {

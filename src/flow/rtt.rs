@@ -56,11 +56,6 @@ impl Rtt {
     pub(crate) fn progress(&mut self) {
         self.backoff = 0;
     }
-
-    /// Vain waits in a row.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.backoff
-    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub(crate) struct Tcp {
     rtt: Rtt,
     timed: Option<(u32, Duration)>,
     timer: Option<Duration>,
+    /// Timeouts since the app was last heard.
+    silent: u32,
     due: Due,
 }
 
@@ -158,6 +160,7 @@ impl Tcp {
             rtt: Rtt::new(),
             timed: None,
             timer: None,
+            silent: 0,
             due: Due::default(),
         }
     }
@@ -204,6 +207,7 @@ impl Tcp {
     pub(crate) fn segment(&mut self, segment: &Segment, payload: &[u8], now: Duration) -> Arrival {
         let mut arrival = Arrival::default();
         let seq = segment.seq;
+        self.silent = 0;
         if segment.flags.contains(Flags::RST) {
             // RFC 5961 section 3.2: exact, or it is challenged.
             if seq == self.rcv_nxt {
@@ -437,7 +441,8 @@ impl Tcp {
         };
         let outstanding = before(self.snd_una, self.snd_max);
         self.rtt.back_off();
-        if outstanding && self.rtt.attempts() > most {
+        self.silent += 1;
+        if outstanding && self.silent > most {
             return Expiry::GiveUp;
         }
         if outstanding {
@@ -447,6 +452,8 @@ impl Tcp {
             self.duplicates = 0;
             self.window = 2 * u32::from(self.mss);
             self.snd_nxt = self.snd_una;
+            // Into a window that has shut since, the first segment goes all the same: it is the probe.
+            self.due.repeat = self.state == State::Open && self.snd_wnd == 0;
             self.due.syn_ack |= self.state == State::SynReceived;
             self.start_timer(now);
         } else {

@@ -608,6 +608,19 @@ fn lets_a_large_body_through_in_bounded_room_and_time() {
 }
 
 #[test]
+fn lets_large_text_through_that_is_all_words() {
+    let block = rules("block");
+    let line = "{\"name\":\"screen_view\",\"path\":\"a\\/b%20c+d\",\"ts\":1700000000000}\n";
+    let text = line.repeat((1 << 16) / line.len());
+    let mut flow = Flow::new(Proto::Tcp, 9999, &block);
+    for _ in 0..16 {
+        flow.send(text.as_bytes());
+        assert!(flow.held.is_empty());
+    }
+    assert_eq!(flow.notices, []);
+}
+
+#[test]
 fn lets_the_clean_one_of_two_pipelined_requests_go() {
     let block = rules("block");
     let mut flow = Flow::new(Proto::Tcp, 80, &block);
