@@ -1,24 +1,22 @@
 //! Conducts TCP flows: between `flow::tcp` on the tun side, `inspect` in the middle and the shell's socket.
 
+mod admission;
+mod refusal;
+
 use std::{
     io::{ErrorKind, IoSlice},
-    net::SocketAddr,
-    sync::Arc,
     time::Duration,
 };
 
 use super::{
-    Command, Engine, Owner, OwnerId, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait,
-    Waiter,
-    out::Out,
-    questions::{Asked, Settled},
+    Command, Engine, Owner, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, out::Out,
     time_waits::TimeWaits,
 };
 use crate::{
-    event::{Action, Finding, Proto, Verdict},
+    event::{Finding, Proto, Verdict},
     flow::{Expiry, Key, NoRoom, Tcp},
     inspect::{Context, Gate, Step, Stream},
-    wire::{self, Flags, MAX_HEADER, Pair, Segment, Span, TcpOut, Unreachable},
+    wire::{self, Flags, Pair, Segment, Span, TcpOut},
 };
 
 /// One relayed connection.
@@ -131,201 +129,6 @@ impl Engine {
         }
     }
 
-    /// Judges a connection at its SYN, and starts it upstream.
-    fn open(&mut self, syn: &Segment) {
-        let pair = syn.pair;
-        if self.flows.len() >= self.limits.flows {
-            self.count("flow_limit");
-            return;
-        }
-        if self.upstream(pair.dst).is_none() {
-            return self.refuse_segment(syn);
-        }
-        let record = self.record(pair, Proto::Tcp);
-        let iss = self.random() as u32;
-        let socket = self.sockets.insert(Owner::Dns(usize::MAX));
-        let asking = record.verdict.clone();
-        let key = self.flows.insert(TcpFlow {
-            record,
-            tcp: Tcp::new(syn, iss, self.segment_size(pair)),
-            socket,
-            stream: None,
-            out: Out::default(),
-            opened: false,
-            wait: Wait::Nothing,
-            pending: Vec::new(),
-            asking,
-            gave_up: false,
-            noted: 0,
-            writable: false,
-            finished: false,
-            shut: false,
-            closed_first: false,
-            broken: false,
-            queued: Queued::default(),
-            round: 0,
-            wake: None,
-            parked_until: Some(self.now.mono + PARKED),
-            armed: None,
-        });
-        if let Some(owner) = self.sockets.get_mut(socket) {
-            *owner = Owner::Tcp(key);
-        }
-        self.by_pair.insert(pair, key);
-        if self.wants_owner() {
-            if let Some(flow) = self.flows.get_mut(key) {
-                flow.wait = Wait::Owner {
-                    until: self.now.mono + Wait::OWNER,
-                };
-            }
-            let flow = OwnerId(Waiter::Tcp(key));
-            self.commands.push_back(Command::FindOwner {
-                flow,
-                proto: Proto::Tcp,
-                pair,
-            });
-            self.arm(key);
-        } else {
-            self.admit(key);
-        }
-    }
-
-    /// The owner of a connection is known, or will not be.
-    pub(super) fn tcp_owner(&mut self, key: Key, owner: Vec<Arc<str>>) {
-        if let Some(flow) = self.flows.get_mut(key)
-            && matches!(flow.wait, Wait::Owner { .. })
-        {
-            flow.wait = Wait::Nothing;
-            flow.record.facts.app = owner;
-            self.admit(key);
-        }
-    }
-
-    /// Judges a connection whose SYN is parked.
-    fn admit(&mut self, key: Key) {
-        let (Some(flow), Some(rules)) = (self.flows.get_mut(key), &self.rules) else {
-            return;
-        };
-        let verdict = rules.policy.connection(&flow.record.facts);
-        match verdict.action {
-            Action::Allow => self.connect(key, verdict),
-            Action::Block => self.refuse_connection(key, verdict),
-            Action::Ask => self.ask_about(key, verdict),
-        }
-    }
-
-    fn connect(&mut self, key: Key, verdict: Verdict) {
-        let Some(flow) = self.flows.get_mut(key) else {
-            return;
-        };
-        flow.record.verdict = verdict;
-        flow.opened = true;
-        let (socket, dst) = (flow.socket, flow.record.pair.dst);
-        if let Some(to) = self.upstream(dst) {
-            self.commands.push_back(Command::Connect {
-                socket: SocketId(socket),
-                to,
-            });
-        }
-        self.arm(key);
-    }
-
-    /// A parked connection that may not be: reset at once, so that the app fails fast.
-    fn refuse_connection(&mut self, key: Key, verdict: Verdict) {
-        if let Some(flow) = self.flows.get_mut(key) {
-            flow.record.verdict = verdict;
-            self.refuse_flow(key, ErrorKind::ConnectionRefused);
-        }
-    }
-
-    /// Puts the question that `verdict` wants put, about what was found or, where nothing was, the connection.
-    fn ask_about(&mut self, key: Key, verdict: Verdict) {
-        let Some(mut flow) = self.flows.take(key) else {
-            return;
-        };
-        let asked = self.ask(Waiter::Tcp(key), &flow.record, &flow.pending, &verdict);
-        flow.asking = verdict;
-        flow.wait = Wait::Question {
-            asked: self.now.mono,
-        };
-        self.flows.put_back(key, flow);
-        match asked {
-            Asked::Wait => self.arm(key),
-            Asked::Settled(settled) => self.settle_tcp(key, &settled),
-        }
-    }
-
-    /// Goes on, or ends, by an answer.
-    pub(super) fn settle_tcp(&mut self, key: Key, settled: &Settled) {
-        let time = self.since_start();
-        let Some(flow) = self.flows.get_mut(key) else {
-            return;
-        };
-        if !matches!(flow.wait, Wait::Question { .. }) {
-            return;
-        }
-        flow.wait = Wait::Nothing;
-        let verdict = settled.verdict(&flow.asking);
-        let pending = std::mem::take(&mut flow.pending);
-        let gave_up = flow.gave_up;
-        let told = if gave_up {
-            Verdict {
-                action: Action::Block,
-                ..verdict.clone()
-            }
-        } else {
-            verdict.clone()
-        };
-        Self::tell_findings(&mut self.events, &flow.record, pending, &told, time);
-        let started = flow.stream.is_some();
-        match verdict.action {
-            Action::Allow if gave_up => self.block(key),
-            Action::Allow if started => {
-                flow.record.verdict = verdict;
-                self.consult(key, |stream, held, cx| {
-                    stream.answer(Action::Allow, held, cx)
-                });
-                self.follow_up(key);
-            }
-            Action::Allow => self.connect(key, verdict),
-            Action::Ask | Action::Block if started => {
-                flow.record.verdict = verdict;
-                self.block(key);
-            }
-            Action::Ask | Action::Block => self.refuse_connection(key, verdict),
-        }
-    }
-
-    /// Whether an answer would still reach the client.
-    pub(super) fn tcp_still_waits(&self, key: Key) -> bool {
-        self.flows
-            .get(key)
-            .is_some_and(|flow| !flow.gave_up && matches!(flow.wait, Wait::Question { .. }))
-    }
-
-    /// A flow and what a person is asked about it.
-    pub(super) fn tcp_pending(&self, key: Key) -> Option<(&Record, &[Finding])> {
-        self.flows
-            .get(key)
-            .map(|flow| (&flow.record, flow.pending.as_slice()))
-    }
-
-    /// Where a connection to `dst` really goes; `None` where nobody listens.
-    fn upstream(&self, dst: SocketAddr) -> Option<SocketAddr> {
-        match self.is_own(dst.ip()) {
-            false => Some(dst),
-            true if dst.port() == 53 => self.config.resolvers.first().copied(),
-            true => None,
-        }
-    }
-
-    pub(super) fn judge_connection(&self, record: &Record) -> Verdict {
-        match &self.rules {
-            Some(rules) => rules.policy.connection(&record.facts),
-            None => record.verdict.clone(),
-        }
-    }
-
     fn segment_size(&self, pair: Pair) -> u16 {
         let headers = if pair.dst.is_ipv4() { 40 } else { 60 };
         (self.config.mtu - headers) as u16
@@ -401,10 +204,8 @@ impl Engine {
             self.buffered += here.len();
             return;
         }
-        let room = self
-            .limits
-            .hold_per_flow
-            .min((self.limits.hold_total + flow.noted).saturating_sub(self.held));
+        let free = (self.limits.hold_total + flow.noted).saturating_sub(self.held);
+        let room = self.limits.hold_per_flow.min(free);
         let TcpFlow {
             stream,
             out,
@@ -500,10 +301,8 @@ impl Engine {
         let (Some(flow), Some(rules)) = (self.flows.get_mut(key), &self.rules) else {
             return;
         };
-        let room = self
-            .limits
-            .hold_per_flow
-            .min((self.limits.hold_total + flow.noted).saturating_sub(self.held));
+        let free = (self.limits.hold_total + flow.noted).saturating_sub(self.held);
+        let room = self.limits.hold_per_flow.min(free);
         let TcpFlow {
             stream: Some(stream),
             out,
@@ -848,88 +647,6 @@ impl Engine {
         self.refs.clear();
     }
 
-    /// Ends a blocked flow: a reset for the app, nothing more for the remote end.
-    fn block(&mut self, key: Key) {
-        self.reset_app(key);
-        self.end_flow(key, true);
-    }
-
-    fn reset_app(&mut self, key: Key) {
-        if let Some(flow) = self.flows.get(key) {
-            let (seq, ack) = flow.tcp.reset_numbers();
-            self.bare_segment(flow.record.pair, seq, ack, Flags::RST | Flags::ACK);
-        }
-    }
-
-    /// The upstream connection could not be made: tells the app so.
-    fn refuse_flow(&mut self, key: Key, why: ErrorKind) {
-        let Some(flow) = self.flows.get(key) else {
-            return;
-        };
-        let pair = flow.record.pair;
-        let (_, next) = flow.tcp.reset_numbers();
-        let why = match why {
-            ErrorKind::NetworkUnreachable => Some(Unreachable::Network),
-            ErrorKind::HostUnreachable | ErrorKind::TimedOut => Some(Unreachable::Host),
-            ErrorKind::PermissionDenied => Some(Unreachable::AdminProhibited),
-            _ => None,
-        };
-        match why {
-            None => self.bare_segment(pair, 0, next, Flags::RST | Flags::ACK),
-            Some(why) => {
-                // The SYN itself is gone; its headers are all that the app's kernel looks at.
-                let mut header = [0; MAX_HEADER];
-                let syn = TcpOut {
-                    pair,
-                    seq: next.wrapping_sub(1),
-                    ack: 0,
-                    flags: Flags::SYN,
-                    window: 0,
-                    mss: None,
-                    window_scale: None,
-                };
-                let n = wire::emit_tcp(&mut header, &syn, &[]);
-                self.control
-                    .push(|out| wire::emit_unreachable(out, why, header.get(..n).unwrap_or(&[])));
-            }
-        }
-        self.end_flow(key, true);
-    }
-
-    /// Resets whoever sent a segment that belongs to nothing (RFC 9293 section 3.5.2).
-    fn refuse_segment(&mut self, segment: &Segment) {
-        if segment.flags.contains(Flags::ACK) {
-            self.bare_segment(segment.pair, segment.ack, 0, Flags::RST);
-        } else {
-            let len = segment.payload.len() as u32 + u32::from(segment.flags.contains(Flags::SYN));
-            self.bare_segment(
-                segment.pair,
-                0,
-                segment.seq.wrapping_add(len),
-                Flags::RST | Flags::ACK,
-            );
-        }
-    }
-
-    /// A bare segment back to the app of `pair`.
-    fn bare_segment(&mut self, pair: Pair, seq: u32, ack: u32, flags: Flags) {
-        let tcp = TcpOut {
-            pair: pair.reversed(),
-            seq,
-            ack,
-            flags,
-            window: 0,
-            mss: None,
-            window_scale: None,
-        };
-        self.control.push(|out| {
-            let mut header = [0; MAX_HEADER];
-            let n = wire::emit_tcp(&mut header, &tcp, &[]);
-            out.extend_from_slice(header.get(..n).unwrap_or(&[]));
-            true
-        });
-    }
-
     /// Closes the socket, tells of the flow and forgets it.
     fn end_flow(&mut self, key: Key, reset: bool) {
         let time = self.since_start();
@@ -964,22 +681,6 @@ impl Engine {
             time,
         );
         self.events.push_back(flow.record.flow_event(time));
-    }
-
-    /// Ends the flows that a new policy does not let go on.
-    pub(super) fn judge_tcp_again(&mut self) {
-        for key in self.flows.keys() {
-            let verdict = self
-                .flows
-                .get(key)
-                .map(|flow| self.judge_connection(&flow.record));
-            if let (Some(verdict), Some(flow)) = (verdict, self.flows.get_mut(key))
-                && verdict.action == Action::Block
-            {
-                flow.record.verdict = verdict;
-                self.block(key);
-            }
-        }
     }
 
     pub(super) fn finish_tcp(&mut self) {

@@ -1,0 +1,228 @@
+//! Whether a connection is made at all: its owner, the verdict at its SYN, and questions about it.
+
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+
+use super::{PARKED, Queued, TcpFlow};
+use crate::{
+    engine::{
+        Command, Engine, Owner, OwnerId, Record, SocketId, Wait, Waiter,
+        out::Out,
+        questions::{Asked, Settled},
+    },
+    event::{Action, Finding, Proto, Verdict},
+    flow::{Key, Tcp},
+    wire::Segment,
+};
+
+impl Engine {
+    /// Judges a connection at its SYN, and starts it upstream.
+    pub(super) fn open(&mut self, syn: &Segment) {
+        let pair = syn.pair;
+        if self.flows.len() >= self.limits.flows {
+            self.count("flow_limit");
+            return;
+        }
+        if self.upstream(pair.dst).is_none() {
+            return self.refuse_segment(syn);
+        }
+        let record = self.record(pair, Proto::Tcp);
+        let iss = self.random() as u32;
+        let socket = self.sockets.insert(Owner::Dns(usize::MAX));
+        let asking = record.verdict.clone();
+        let key = self.flows.insert(TcpFlow {
+            record,
+            tcp: Tcp::new(syn, iss, self.segment_size(pair)),
+            socket,
+            stream: None,
+            out: Out::default(),
+            opened: false,
+            wait: Wait::Nothing,
+            pending: Vec::new(),
+            asking,
+            gave_up: false,
+            noted: 0,
+            writable: false,
+            finished: false,
+            shut: false,
+            closed_first: false,
+            broken: false,
+            queued: Queued::default(),
+            round: 0,
+            wake: None,
+            parked_until: Some(self.now.mono + PARKED),
+            armed: None,
+        });
+        if let Some(owner) = self.sockets.get_mut(socket) {
+            *owner = Owner::Tcp(key);
+        }
+        self.by_pair.insert(pair, key);
+        if self.wants_owner() {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.wait = Wait::Owner {
+                    until: self.now.mono + Wait::OWNER,
+                };
+            }
+            let flow = OwnerId(Waiter::Tcp(key));
+            self.commands.push_back(Command::FindOwner {
+                flow,
+                proto: Proto::Tcp,
+                pair,
+            });
+            self.arm(key);
+        } else {
+            self.admit(key);
+        }
+    }
+
+    /// The owner of a connection is known, or will not be.
+    pub(in crate::engine) fn tcp_owner(&mut self, key: Key, owner: Vec<Arc<str>>) {
+        if let Some(flow) = self.flows.get_mut(key)
+            && matches!(flow.wait, Wait::Owner { .. })
+        {
+            flow.wait = Wait::Nothing;
+            flow.record.facts.app = owner;
+            self.admit(key);
+        }
+    }
+
+    /// Judges a connection whose SYN is parked.
+    pub(super) fn admit(&mut self, key: Key) {
+        let (Some(flow), Some(rules)) = (self.flows.get_mut(key), &self.rules) else {
+            return;
+        };
+        let verdict = rules.policy.connection(&flow.record.facts);
+        match verdict.action {
+            Action::Allow => self.connect(key, verdict),
+            Action::Block => self.refuse_connection(key, verdict),
+            Action::Ask => self.ask_about(key, verdict),
+        }
+    }
+
+    pub(super) fn connect(&mut self, key: Key, verdict: Verdict) {
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        flow.record.verdict = verdict;
+        flow.opened = true;
+        let (socket, dst) = (flow.socket, flow.record.pair.dst);
+        if let Some(to) = self.upstream(dst) {
+            self.commands.push_back(Command::Connect {
+                socket: SocketId(socket),
+                to,
+            });
+        }
+        self.arm(key);
+    }
+
+    /// A parked connection that may not be: reset at once, so that the app fails fast.
+    pub(super) fn refuse_connection(&mut self, key: Key, verdict: Verdict) {
+        if let Some(flow) = self.flows.get_mut(key) {
+            flow.record.verdict = verdict;
+            self.refuse_flow(key, ErrorKind::ConnectionRefused);
+        }
+    }
+
+    /// Puts the question that `verdict` wants put, about what was found or, where nothing was, the connection.
+    pub(super) fn ask_about(&mut self, key: Key, verdict: Verdict) {
+        let Some(mut flow) = self.flows.take(key) else {
+            return;
+        };
+        let asked = self.ask(Waiter::Tcp(key), &flow.record, &flow.pending, &verdict);
+        flow.asking = verdict;
+        flow.wait = Wait::Question {
+            asked: self.now.mono,
+        };
+        self.flows.put_back(key, flow);
+        match asked {
+            Asked::Wait => self.arm(key),
+            Asked::Settled(settled) => self.settle_tcp(key, &settled),
+        }
+    }
+
+    /// Goes on, or ends, by an answer.
+    pub(in crate::engine) fn settle_tcp(&mut self, key: Key, settled: &Settled) {
+        let time = self.since_start();
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        if !matches!(flow.wait, Wait::Question { .. }) {
+            return;
+        }
+        flow.wait = Wait::Nothing;
+        let verdict = settled.verdict(&flow.asking);
+        let pending = std::mem::take(&mut flow.pending);
+        let gave_up = flow.gave_up;
+        let told = if gave_up {
+            Verdict {
+                action: Action::Block,
+                ..verdict.clone()
+            }
+        } else {
+            verdict.clone()
+        };
+        Self::tell_findings(&mut self.events, &flow.record, pending, &told, time);
+        let started = flow.stream.is_some();
+        match verdict.action {
+            Action::Allow if gave_up => self.block(key),
+            Action::Allow if started => {
+                flow.record.verdict = verdict;
+                self.consult(key, |stream, held, cx| {
+                    stream.answer(Action::Allow, held, cx)
+                });
+                self.follow_up(key);
+            }
+            Action::Allow => self.connect(key, verdict),
+            Action::Ask | Action::Block if started => {
+                flow.record.verdict = verdict;
+                self.block(key);
+            }
+            Action::Ask | Action::Block => self.refuse_connection(key, verdict),
+        }
+    }
+
+    /// Whether an answer would still reach the client.
+    pub(in crate::engine) fn tcp_still_waits(&self, key: Key) -> bool {
+        self.flows
+            .get(key)
+            .is_some_and(|flow| !flow.gave_up && matches!(flow.wait, Wait::Question { .. }))
+    }
+
+    /// A flow and what a person is asked about it.
+    pub(in crate::engine) fn tcp_pending(&self, key: Key) -> Option<(&Record, &[Finding])> {
+        self.flows
+            .get(key)
+            .map(|flow| (&flow.record, flow.pending.as_slice()))
+    }
+
+    /// Where a connection to `dst` really goes; `None` where nobody listens.
+    pub(super) fn upstream(&self, dst: SocketAddr) -> Option<SocketAddr> {
+        match self.is_own(dst.ip()) {
+            false => Some(dst),
+            true if dst.port() == 53 => self.config.resolvers.first().copied(),
+            true => None,
+        }
+    }
+
+    pub(in crate::engine) fn judge_connection(&self, record: &Record) -> Verdict {
+        match &self.rules {
+            Some(rules) => rules.policy.connection(&record.facts),
+            None => record.verdict.clone(),
+        }
+    }
+
+    /// Ends the flows that a new policy does not let go on.
+    pub(in crate::engine) fn judge_tcp_again(&mut self) {
+        for key in self.flows.keys() {
+            let verdict = self
+                .flows
+                .get(key)
+                .map(|flow| self.judge_connection(&flow.record));
+            if let (Some(verdict), Some(flow)) = (verdict, self.flows.get_mut(key))
+                && verdict.action == Action::Block
+            {
+                flow.record.verdict = verdict;
+                self.block(key);
+            }
+        }
+    }
+}
