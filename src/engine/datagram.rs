@@ -516,28 +516,25 @@ impl Engine {
         let v6 = source.is_ipv6();
         let known = self.datagrams.by_source.get(&(proto, source)).copied();
         let key = known.unwrap_or_else(|| {
-            let socket = self.sockets.insert(Owner::Dns(usize::MAX));
-            let mapping = Mapping {
+            let key = self.datagrams.mappings.insert_with(|key| Mapping {
                 proto,
                 source,
-                socket,
+                socket: self.sockets.insert(Owner::Mapping(key)),
                 flows: 0,
                 failed: false,
-            };
-            let key = self.datagrams.mappings.insert(mapping);
-            if let Some(owner) = self.sockets.get_mut(socket) {
-                *owner = Owner::Mapping(key);
-            }
-            self.datagrams.by_source.insert((proto, source), key);
-            let socket = SocketId(socket);
-            self.commands.push_back(match proto {
-                Proto::Icmp => Command::OpenEcho { socket, v6 },
-                Proto::Udp | Proto::Tcp => Command::OpenUdp {
-                    socket,
-                    v6,
-                    to: None,
-                },
             });
+            self.datagrams.by_source.insert((proto, source), key);
+            let opened = self.datagrams.mappings.get(key);
+            if let Some(socket) = opened.map(|mapping| SocketId(mapping.socket)) {
+                self.commands.push_back(match proto {
+                    Proto::Icmp => Command::OpenEcho { socket, v6 },
+                    Proto::Udp | Proto::Tcp => Command::OpenUdp {
+                        socket,
+                        v6,
+                        to: None,
+                    },
+                });
+            }
             key
         });
         if let Some(mapping) = self.datagrams.mappings.get_mut(key) {

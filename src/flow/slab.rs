@@ -47,25 +47,30 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key {
+        self.insert_with(|_| value)
+    }
+
+    /// Inserts a value that others have to be told the key of while it is made.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         self.len += 1;
         if let Some(index) = self.free.pop()
             && let Some(entry) = self.entries.get_mut(index as usize)
         {
-            entry.value = Some(value);
-            return Key {
-                index,
-                generation: entry.generation,
-            };
+            let generation = entry.generation;
+            let key = Key { index, generation };
+            entry.value = Some(make(key));
+            return key;
         }
         let index = self.entries.len() as u32;
-        self.entries.push(Entry {
-            generation: 0,
-            value: Some(value),
-        });
-        Key {
+        let key = Key {
             index,
             generation: 0,
-        }
+        };
+        self.entries.push(Entry {
+            generation: 0,
+            value: Some(make(key)),
+        });
+        key
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {

@@ -27,12 +27,12 @@ impl Engine {
         }
         let record = self.record(pair, Proto::Tcp);
         let iss = self.random() as u32;
-        let socket = self.sockets.insert(Owner::Dns(usize::MAX));
+        let mss = self.segment_size(pair);
         let asking = record.verdict.clone();
-        let key = self.flows.insert(TcpFlow {
+        let key = self.flows.insert_with(|key| TcpFlow {
             record,
-            tcp: Tcp::new(syn, iss, self.segment_size(pair)),
-            socket,
+            tcp: Tcp::new(syn, iss, mss),
+            socket: self.sockets.insert(Owner::Tcp(key)),
             stream: None,
             out: Out::default(),
             opened: false,
@@ -52,9 +52,6 @@ impl Engine {
             parked_until: Some(self.now.mono + PARKED),
             armed: None,
         });
-        if let Some(owner) = self.sockets.get_mut(socket) {
-            *owner = Owner::Tcp(key);
-        }
         self.by_pair.insert(pair, key);
         if self.wants_owner() {
             if let Some(flow) = self.flows.get_mut(key) {
