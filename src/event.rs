@@ -139,6 +139,28 @@ pub enum Wrapper {
     Base64,
     /// Hexadecimal.
     Hex,
+    /// Base32 (RFC 4648), either case, padded or not.
+    Base32,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// zlib (RFC 1950).
+    Zlib,
+    /// Bare DEFLATE (RFC 1951).
+    Deflate,
+    /// Brotli (RFC 7932).
+    Brotli,
+    /// Zstandard (RFC 8878).
+    Zstd,
+    /// An entry of a zip archive.
+    Zip,
+    /// A part of a multipart message (RFC 2046).
+    Multipart,
+    /// A field of a protobuf message.
+    Protobuf,
+    /// UTF-16, either byte order.
+    Utf16,
+    /// Every byte XORed with the same one.
+    Xor,
     /// Chunked transfer coding (RFC 9112).
     Chunked,
 }

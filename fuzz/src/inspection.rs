@@ -7,7 +7,7 @@ use std::{
 };
 
 use untold::{
-    decode::{Budget, Scratch, Window, walk},
+    decode::{Budget, Scratch, Unfinished, Window, walk},
     detect::{Detector, Identity},
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
@@ -36,8 +36,10 @@ pub fn decode(script: &[u8]) {
         open: after.len() % 2 == 1,
         json: false,
         wrappers: &[],
+        streams: false,
+        unfinished: Unfinished::Read,
     };
-    let hold = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
+    let rest = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
         shown += text.bytes.len();
         let mut last = 0;
         for index in (0..text.bytes.len()).step_by(text.bytes.len() / 8 + 1) {
@@ -52,7 +54,7 @@ pub fn decode(script: &[u8]) {
             .any(|window| window == IMEI.as_bytes());
         text.bytes.len() / 2
     });
-    assert!(hold <= window.len());
+    assert!(rest.hold.max(rest.keep) <= window.len());
     assert!(shown <= window.len() + 64 * 1024 + 24 * window.len());
     assert!(found || budget.is_spent());
 }

@@ -1,6 +1,6 @@
 use super::unit::Unit;
 use crate::{
-    decode::{self, Text, Window},
+    decode::{self, Text, Unfinished, Window},
     detect::{Detector, Hit},
     event::{Place, Spelling, Wrapper},
 };
@@ -193,6 +193,8 @@ impl Scanner {
             open: tail != Tail::Closed,
             json: self.json == Some(true),
             wrappers: self.wrappers,
+            streams: false,
+            unfinished: Unfinished::Read,
         };
         let (found, budget, scratch) = unit.parts();
         let mut hits: Vec<Hit> = Vec::new();
@@ -214,7 +216,11 @@ impl Scanner {
                 if ending == Ending::Continues {
                     continue;
                 }
-                if (hit.open || ending == Ending::Unknown) && text.open && tail == Tail::Open {
+                let undecided = (hit.open || ending == Ending::Unknown) && text.open;
+                if undecided && text.more {
+                    continue;
+                }
+                if undecided && tail == Tail::Open {
                     hold = hold.max(text.bytes.len() - hit.start);
                     continue;
                 }
@@ -229,6 +235,7 @@ impl Scanner {
             }
             hold
         })
+        .hold
     }
 
     /// Whether the byte at `index` of a view belongs to another text.
