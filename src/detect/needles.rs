@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use super::{
     Identity,
-    boundary::{Boundary, Ending, LOOK_BEHIND},
+    boundary::{Boundary, Ending, LOOK_BEHIND, VERSION, is_framed},
     grams::Grams,
     prefixes::Prefixes,
     spellings::{self, Class},
@@ -28,6 +28,8 @@ pub struct Detector {
     grams: Grams,
     prefixes: Prefixes,
     longest: usize,
+    /// Whether two digits more decide about a match.
+    versions: bool,
     sightings: Vec<Sighting>,
     values: Vec<Registered>,
 }
@@ -132,7 +134,7 @@ impl Detector {
         let first = hits.len();
         self.scan(haystack, from, hits);
         let Some(start) = hits[first..].iter().map(|hit| hit.start).min() else {
-            return haystack.len();
+            return self.settled(haystack).max(from);
         };
         if start < from {
             hits.truncate(first);
@@ -144,7 +146,7 @@ impl Detector {
             .iter()
             .filter(|hit| hit.open && hit.end > from)
             .map(|hit| hit.end - 1)
-            .fold(haystack.len(), usize::min);
+            .fold(self.settled(haystack).max(from), usize::min);
         found.sort_unstable_by_key(|hit| (self.value_of(hit), hit.end, hit.start, hit.needle));
         let mut kept = first;
         let mut before: Option<Hit> = None;
@@ -182,7 +184,7 @@ impl Detector {
                     suffix.len() < needle.length() && 2 * suffix.len() > needle.length();
                 if long_enough
                     && needle.is(&self.bytes[needle.range()][..suffix.len()], suffix)
-                    && needle.left.begins(haystack, start)
+                    && needle.begins(haystack, start)
                 {
                     return suffix.len();
                 }
@@ -196,6 +198,13 @@ impl Detector {
         &self.sightings[self.needles[needle as usize].sighting as usize]
     }
 
+    /// Up to where it is known what is no hit.
+    fn settled(&self, haystack: &[u8]) -> usize {
+        let last = haystack.last().is_some_and(u8::is_ascii_digit);
+        let behind = if self.versions && last { VERSION } else { 0 };
+        haystack.len().saturating_sub(behind)
+    }
+
     /// Appends every match that ends after `from`, overlapping ones too.
     fn scan(&self, haystack: &[u8], from: usize, hits: &mut Vec<Hit>) {
         self.grams.sweep(haystack, from, |number, end| {
@@ -206,13 +215,10 @@ impl Detector {
             let Some(seen) = haystack.get(start..end) else {
                 return;
             };
-            if end <= from
-                || !needle.is(&self.bytes[needle.range()], seen)
-                || !needle.left.begins(haystack, start)
-            {
+            if end <= from || !needle.is(&self.bytes[needle.range()], seen) {
                 return;
             }
-            let open = match needle.right.ends(haystack, end) {
+            let open = match needle.bounds(haystack, start) {
                 Ending::Ends => false,
                 Ending::Unknown => true,
                 Ending::Continues => return,
@@ -271,6 +277,22 @@ impl Needle {
     fn range(&self) -> std::ops::Range<usize> {
         let start = self.start as usize;
         start..start + self.length()
+    }
+
+    /// Whether what stands before `start` leaves it possible that the needle begins a value there.
+    fn begins(&self, haystack: &[u8], start: usize) -> bool {
+        self.left.begins(haystack, start) || is_framed(haystack, start, self.length())
+    }
+
+    /// Whether the needle at `start` is a value by itself.
+    fn bounds(&self, haystack: &[u8], start: usize) -> Ending {
+        if is_framed(haystack, start, self.length()) {
+            Ending::Ends
+        } else if self.left.begins(haystack, start) {
+            self.right.ends(haystack, start + self.length())
+        } else {
+            Ending::Continues
+        }
     }
 
     /// Whether `seen` is `own`, this needle's bytes or as many of them.
@@ -351,6 +373,9 @@ impl Builder {
         Detector {
             grams: Grams::new(all()),
             prefixes: Prefixes::new(all()),
+            versions: needles
+                .iter()
+                .any(|needle| needle.right == Boundary::Version),
             longest: needles.iter().map(Needle::length).max().unwrap_or(0),
             bytes: bytes.into(),
             needles,
