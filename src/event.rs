@@ -172,6 +172,12 @@ pub enum Spelling {
     Varint,
     /// Two decimal digits a byte, either nibble first.
     Bcd,
+    /// Coordinates in other digits: rounded, or of a place within 200 metres.
+    Rounded,
+    /// Coordinates as whole numbers of millionths or ten-millionths of a degree.
+    Scaled,
+    /// Coordinates as IEEE 754 numbers.
+    Float,
     /// Unsalted MD5 of a textual spelling, or its middle 16 digits.
     Md5,
     /// Unsalted SHA-1 of a textual spelling.

@@ -9,9 +9,10 @@ use super::{
     Identity,
     boundary::{Boundary, Ending, LOOK_BEHIND, VERSION, is_framed},
     grams::Grams,
+    named::{CONTEXT, Named, Seen},
     prefixes::Prefixes,
     spellings::{self, Class},
-    value::Value,
+    value::{Form, Value},
 };
 use crate::event::{Confidence, Kind, Spelling};
 
@@ -32,6 +33,7 @@ pub struct Detector {
     versions: bool,
     sightings: Vec<Sighting>,
     values: Vec<Registered>,
+    named: Named,
 }
 
 /// A registered value that was seen.
@@ -48,12 +50,12 @@ pub struct Hit {
     pub open: bool,
 }
 
-/// What an event may say of a hit.
+/// What an event may say of a value that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// What it is.
     pub kind: Kind,
-    /// How sure that is: always exact, for a registered value.
+    /// How sure that is.
     pub confidence: Confidence,
     /// What was done to it.
     pub spelling: Spelling,
@@ -61,8 +63,17 @@ pub struct Sighting {
     pub last4: Option<Arc<str>>,
     /// `k1:` and 16 hex digits of the keyed hash of kind and canonical value.
     pub hash: Arc<str>,
-    /// Index of the registered value in [`Detector::values`], equal for all its spellings.
+    /// Index of the registered value in [`Detector::values`], equal for all its spellings; [`Sighting::NOBODY`] for others.
     pub value: u32,
+    /// Which item it is of a list that counts only if [`Sighting::PARTS`] of its items are in one unit.
+    pub part: Option<u32>,
+}
+
+impl Sighting {
+    /// The value is nobody's that is registered.
+    pub const NOBODY: u32 = u32::MAX;
+    /// Items of a list in one unit that make a finding.
+    pub const PARTS: usize = super::named::APPS;
 }
 
 /// A registered value and how well it is covered; nothing of it in clear.
@@ -83,14 +94,14 @@ pub struct Registered {
 impl Detector {
     /// Builds the tables; `hash_key` keys the HMAC-SHA-256 of [`Sighting::hash`].
     pub fn new(identity: &Identity, hash_key: &[u8; 32]) -> Detector {
-        let mut builder = Builder::default();
+        let mut builder = Builder::new(identity.kinds(), hash_key);
         for value in identity.values() {
             builder.add(value, hash_key);
         }
         builder.finish()
     }
 
-    /// Whether there is nothing to search for.
+    /// Whether nothing is registered that is searched for anywhere; shapes are looked for all the same.
     pub fn is_empty(&self) -> bool {
         self.needles.is_empty()
     }
@@ -112,7 +123,7 @@ impl Detector {
 
     /// How many bytes before `from` a search depends on.
     pub fn context(&self) -> usize {
-        2 * self.longest + LOOK_BEHIND
+        (2 * self.longest + LOOK_BEHIND).max(CONTEXT)
     }
 
     /// Bytes that the tables take.
@@ -191,6 +202,21 @@ impl Detector {
             }
         }
         0
+    }
+
+    /// Appends what the names in `haystack` tell beyond `from`: short registered values, places, and what looks like an
+    /// identifier although nobody registered it. `cut` says that the text began before the haystack, `open` that it may go
+    /// on. Returns how many bytes at the end must wait because a value may go on in them; those of an open [`Seen`] must
+    /// wait beside. What it sees depends on [`Detector::context`] bytes before `from` at most.
+    pub fn search_named(
+        &self,
+        haystack: &[u8],
+        from: usize,
+        cut: bool,
+        open: bool,
+        seen: &mut Vec<Seen>,
+    ) -> usize {
+        self.named.search(haystack, from, cut, open, seen)
     }
 
     /// What an event may say of a hit on `needle`, a number that [`Detector::search`] of this detector gave.
@@ -306,38 +332,57 @@ impl Needle {
     }
 }
 
-#[derive(Default)]
 struct Builder {
     needles: Vec<Needle>,
     bytes: Vec<u8>,
     sightings: Vec<Sighting>,
     values: Vec<Registered>,
+    named: Named,
 }
 
 impl Builder {
+    fn new(kinds: Vec<Kind>, hash_key: &[u8; 32]) -> Builder {
+        Builder {
+            needles: Vec::new(),
+            bytes: Vec::new(),
+            sightings: Vec::new(),
+            values: Vec::new(),
+            named: Named::new(kinds, hash_key),
+        }
+    }
+
     fn add(&mut self, value: &Value, hash_key: &[u8; 32]) {
         let index = self.values.len() as u32;
         let last4: Option<Arc<str>> = value.last4().map(Arc::from);
         let hash: Arc<str> = keyed_hash(value, hash_key).into();
         let first = self.needles.len();
         let known = self.sightings.len();
-        for spelled in spellings::of(value) {
+        let sighting = |spelling, part| Sighting {
+            kind: value.kind.clone(),
+            confidence: Confidence::Exact,
+            spelling,
+            last4: last4.clone(),
+            hash: hash.clone(),
+            value: index,
+            part,
+        };
+        if let Form::Location { .. } = value.form {
+            self.named.add_place(value, sighting(Spelling::Plain, None));
+        }
+        let is_list = matches!(value.form, Form::Apps(_));
+        for (number, spelled) in (0..).zip(spellings::of(value)) {
             if spelled.class == Class::Token {
+                self.named
+                    .add_short(&spelled, sighting(spelled.spelling, None));
                 continue;
             }
+            let seen = sighting(spelled.spelling, is_list.then_some(number));
             let described = self.sightings[known..]
                 .iter()
-                .position(|sighting| sighting.spelling == spelled.spelling);
+                .position(|other| *other == seen);
             let sighting = described.map_or(self.sightings.len(), |at| known + at);
             if described.is_none() {
-                self.sightings.push(Sighting {
-                    kind: value.kind.clone(),
-                    confidence: Confidence::Exact,
-                    spelling: spelled.spelling,
-                    last4: last4.clone(),
-                    hash: hash.clone(),
-                    value: index,
-                });
+                self.sightings.push(seen);
             }
             self.needles.push(Needle {
                 start: self.bytes.len() as u32,
@@ -368,6 +413,7 @@ impl Builder {
             bytes,
             sightings,
             values,
+            named,
         } = self;
         let all = || needles.iter().map(|needle| &bytes[needle.range()]);
         Detector {
@@ -381,12 +427,13 @@ impl Builder {
             needles,
             sightings,
             values,
+            named,
         }
     }
 }
 
 /// `k1:` and the first 16 hex digits of HMAC-SHA-256 over kind, NUL, canonical value.
-fn keyed_hash(value: &Value, hash_key: &[u8; 32]) -> String {
+pub(super) fn keyed_hash(value: &Value, hash_key: &[u8; 32]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(hash_key).expect("HMAC takes a key of any length");
     mac.update(value.kind.to_string().as_bytes());
     mac.update(&[0]);

@@ -67,7 +67,12 @@ pub(super) fn of(value: &Value) -> Vec<Spelled> {
             speller.text(Spelling::Plain, boundary, text);
             speller.digests_in_each_case(text);
         }
-        Form::Location { .. } | Form::Apps(_) => {}
+        Form::Apps(names) => {
+            for name in names {
+                speller.text(Spelling::Plain, Boundary::Mail, name);
+            }
+        }
+        Form::Location { .. } => {}
     }
     speller.spelled
 }

@@ -215,7 +215,6 @@ fn leaves_what_only_resembles_a_value() {
         "XR58M12ABCDE",
         "12345",
         "59.9139",
-        "com.example.bank",
         "1700000000000",
         "d41d8cd98f00b204e9800998ecf8427e",
     ] {

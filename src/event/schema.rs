@@ -64,7 +64,7 @@ fn every_value_is_documented() {
     );
     check(
         "spelling",
-        variants!(Spelling: Plain, Separators, Case, Reversed, Prefix, Length, Decimal, Hex, Raw, Integer, Varint, Bcd,
+        variants!(Spelling: Plain, Separators, Case, Reversed, Prefix, Length, Decimal, Hex, Raw, Integer, Varint, Bcd, Rounded, Scaled, Float,
             Md5, Sha1, Sha256),
     );
     check(
