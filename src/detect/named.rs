@@ -1,12 +1,20 @@
 //! Values that the name in front of them tells: short registered ones, places, and what nobody registered.
 
+mod cells;
+mod pairs;
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
+
+use cells::Cells;
+use pairs::Pairs;
 
 use super::{
     fields::{self, Token},
     names::{Entry, LONGEST, Names, What},
     needles::{Sighting, keyed_hash},
-    places::{Coordinate, Found, Places},
+    places::Places,
     shapes,
     spellings::Spelled,
     value::{Form, Value},
@@ -84,6 +92,16 @@ impl Named {
         }
     }
 
+    /// The registered value of `kind` that a whole token is.
+    fn short(&self, kind: &Kind, text: &[u8]) -> Option<&Sighting> {
+        let of_kind = self
+            .shorts
+            .iter()
+            .filter(|short| short.sighting.kind == *kind);
+        let mut same = of_kind.filter(|short| short.bytes.eq_ignore_ascii_case(text));
+        same.next().map(|short| &short.sighting)
+    }
+
     /// Appends what `text` shows beyond `from`, in order. `cut`: the text began before its first byte; `open`: it may go
     /// on. Returns how many bytes at the end may be the beginning of a value.
     pub(super) fn search(
@@ -102,17 +120,15 @@ impl Named {
             cut,
             open,
             hold: 0,
-            halves: [None, None],
-            last: None,
-            radio: None,
-            cells: Vec::new(),
+            pairs: Pairs::default(),
+            cells: Cells::default(),
             seen,
         };
         let places = !self.places.is_empty();
         fields::sweep(text, first, places, |at| search.separator(at));
         let mut hold = search.hold;
         if places && text.iter().any(|byte| !byte.is_ascii()) {
-            let binary = |found| search.place(found, Spelling::Float);
+            let binary = |found| search.place(&found, Spelling::Float);
             hold = hold.max(self.places.binary(text, first, binary));
         }
         if open { hold } else { 0 }
@@ -127,22 +143,9 @@ struct Search<'s> {
     cut: bool,
     open: bool,
     hold: usize,
-    /// The last latitude and the last longitude that were named.
-    halves: [Option<Coordinate>; 2],
-    /// The last number that may be half a registered place.
-    last: Option<Coordinate>,
-    /// The last field that says that a radio cell is meant: where its name and its value are.
-    radio: Option<(usize, Range<usize>)>,
-    /// Cells and areas for which that was not said yet.
-    cells: Vec<Cell>,
+    pairs: Pairs,
+    cells: Cells<'s>,
     seen: &'s mut Vec<Seen>,
-}
-
-/// A number that may be a cell or an area.
-struct Cell {
-    name: usize,
-    token: Token,
-    kind: Kind,
 }
 
 impl<'s> Search<'s> {
@@ -197,7 +200,7 @@ impl<'s> Search<'s> {
         }
         let waits = !token.ended && self.open && entry.what.iter().any(What::has_value);
         // The quote at its end is still to come, and no pause stands for it.
-        if !(waits && token.quoted) && self.tried(at, entry, name, token) {
+        if !(waits && token.quoted) && self.tried(at, entry, token) {
             return;
         }
         if waits {
@@ -206,7 +209,7 @@ impl<'s> Search<'s> {
     }
 
     /// Whether the value is something that the entry says.
-    fn tried(&mut self, at: usize, entry: &'s Entry, name: usize, token: Token) -> bool {
+    fn tried(&mut self, at: usize, entry: &'s Entry, token: Token) -> bool {
         let before = self.seen.len();
         for what in &entry.what {
             match what {
@@ -216,13 +219,13 @@ impl<'s> Search<'s> {
                 What::Radio => {
                     let text = std::str::from_utf8(&self.text[token.range()]);
                     if text.is_ok_and(shapes::is_radio) {
-                        self.radio(name, token);
+                        self.radio(entry, token);
                     }
                 }
-                What::Cell => self.cell(name, token, Kind::CellId),
-                What::Area => self.cell(name, token, Kind::Tac),
+                What::Cell => self.cell(entry, token, Kind::CellId),
+                What::Area => self.cell(entry, token, Kind::Tac),
                 What::Kind(Kind::InstalledApps) => self.apps(token),
-                What::Kind(kind) => self.named(kind, what, token, at),
+                What::Kind(kind) => self.kind(entry, kind, what, token, at),
                 What::Device | What::Digest(_) => self.shape(what, token),
                 What::Naming => {}
             }
@@ -234,7 +237,7 @@ impl<'s> Search<'s> {
     }
 
     /// A short value under the name of its kind, or what has the shape of the kind.
-    fn named(&mut self, kind: &Kind, what: &What, token: Token, at: usize) {
+    fn kind(&mut self, entry: &'s Entry, kind: &Kind, what: &What, token: Token, at: usize) {
         let in_words = matches!(
             kind,
             Kind::Ssid | Kind::Account | Kind::Custom(_) | Kind::Phone
@@ -244,15 +247,10 @@ impl<'s> Search<'s> {
         } else {
             token
         };
-        let text = &self.text[token.range()];
-        let shorts = self.named.shorts.iter();
-        let short = shorts
-            .filter(|short| short.sighting.kind == *kind)
-            .find(|short| short.bytes.eq_ignore_ascii_case(text));
-        match short {
-            Some(short) => self.tell(token, token.start, true, short.sighting.clone()),
+        match self.named.short(kind, &self.text[token.range()]) {
+            Some(short) => self.tell(token, token.start, true, short.clone()),
             None if *kind == Kind::CellId || *kind == Kind::Tac => {
-                self.radio(token.start, token);
+                self.radio(entry, token);
                 self.shape(what, token);
             }
             // A name of a network that nobody put quotes around is not told from code, except where nothing else can stand.
@@ -302,198 +300,6 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// Half a place under its name.
-    fn half(&mut self, which: usize, scaled: bool, token: Token) {
-        let text = std::str::from_utf8(&self.text[token.range()]).unwrap_or_default();
-        let number = Coordinate::decimal(self.text, token.start)
-            .filter(|number| number.range.end == token.end);
-        let halves: &[Coordinate] = &match number {
-            Some(number) => vec![number],
-            None => [1e7, 1e6]
-                .iter()
-                .filter_map(|scale| Coordinate::scaled(text, token.range(), !token.ended, *scale))
-                .collect(),
-        };
-        let most = if which == 0 { 90.0 } else { 180.0 };
-        for half in halves.iter().filter(|half| half.degrees.abs() <= most) {
-            let other = self.halves[1 - which].clone();
-            let near = other.filter(|other| {
-                half.range.end - other.range.start <= PAIR && half.is_fine && other.is_fine
-            });
-            self.halves[which] = Some(half.clone());
-            let Some(other) = near else { continue };
-            let (latitude, longitude) = if which == 0 {
-                (half, &other)
-            } else {
-                (&other, half)
-            };
-            let spelling = if text.contains('.') {
-                Spelling::Rounded
-            } else {
-                Spelling::Scaled
-            };
-            let known = self.named.places.near(latitude.degrees, longitude.degrees);
-            if let Some((place, exactly)) = known {
-                let found = Found {
-                    place: place.value,
-                    exactly: exactly && spelling == Spelling::Rounded,
-                    first: other.range.start,
-                    last: half.range.clone(),
-                    open: !token.ended,
-                };
-                self.place(found, spelling);
-            } else if spelling == Spelling::Rounded || scaled {
-                self.place_by_shape(
-                    latitude.degrees,
-                    longitude.degrees,
-                    other.range.start,
-                    token,
-                );
-            } else {
-                continue;
-            }
-            self.halves = [None, None];
-            return;
-        }
-    }
-
-    /// Both halves under one name.
-    fn coordinates(&mut self, token: Token, longitude_first: bool) {
-        let Some((first, second)) = Coordinate::pair(self.text, token.start) else {
-            return;
-        };
-        let (latitude, longitude) = if longitude_first {
-            (&second, &first)
-        } else {
-            (&first, &second)
-        };
-        let fine = first.is_fine && second.is_fine && latitude.degrees.abs() <= 90.0;
-        if fine && self.named.places.pair(&first, &second).is_none() {
-            let token = Token {
-                start: second.range.start,
-                end: second.range.end,
-                ended: !second.open,
-                quoted: false,
-            };
-            self.place_by_shape(
-                latitude.degrees,
-                longitude.degrees,
-                first.range.start,
-                token,
-            );
-        }
-    }
-
-    fn place_by_shape(&mut self, latitude: f64, longitude: f64, start: usize, token: Token) {
-        let nowhere = latitude == 0.0 || longitude == 0.0;
-        if let Ok(value) = Value::location(latitude, longitude)
-            && !nowhere
-        {
-            self.tell_shape(token, start, &value, Spelling::Plain);
-        }
-    }
-
-    /// A number with a point, whatever it is called: half a registered place?
-    fn point(&mut self, at: usize) {
-        let Some(number) = Coordinate::around_point(self.text, at) else {
-            return;
-        };
-        if !number.is_fine
-            || self.cut && number.range.start == 0
-            || !self.named.places.is_half(number.degrees)
-        {
-            if number.open && self.last.is_some() {
-                self.hold = self.hold.max(self.text.len() - number.range.start);
-            }
-            return;
-        }
-        if self.open && self.text.len() - number.range.end < LONGEST {
-            self.hold = self.hold.max(self.text.len() - number.range.start);
-        }
-        let before = self.last.replace(number.clone());
-        if let Some(before) = before.filter(|before| number.range.end - before.range.start <= PAIR)
-            && let Some(found) = self.named.places.pair(&before, &number)
-        {
-            self.place(found, Spelling::Rounded);
-        }
-    }
-
-    fn place(&mut self, found: Found, spelling: Spelling) {
-        let known = &self.named.sightings[found.place as usize];
-        let sighting = Sighting {
-            spelling: if found.exactly {
-                Spelling::Plain
-            } else {
-                spelling
-            },
-            ..known.clone()
-        };
-        let token = Token {
-            start: found.last.start,
-            end: found.last.end,
-            ended: !found.open,
-            quoted: false,
-        };
-        self.tell(token, found.first, true, sighting);
-    }
-
-    /// A cell or area that counts if something near says that a radio cell is meant.
-    fn cell(&mut self, name: usize, token: Token, kind: Kind) {
-        let text = std::str::from_utf8(&self.text[token.range()]).unwrap_or_default();
-        let shorts = &self.named.shorts;
-        let short = shorts.iter().find(|short| {
-            short.sighting.kind == kind && short.bytes.eq_ignore_ascii_case(text.as_bytes())
-        });
-        if let Some(short) = short {
-            self.radio(name, token);
-            return self.tell(token, token.start, true, short.sighting.clone());
-        }
-        if shapes::radio_number(kind.clone(), text).is_none() {
-            return;
-        }
-        if self.cells.len() == ITEMS {
-            self.cells.remove(0);
-        }
-        self.cells.push(Cell { name, token, kind });
-        let named = self.radio.clone();
-        if let Some((said, range)) =
-            named.filter(|(_, range)| token.end.saturating_sub(range.start) <= PAIR)
-        {
-            self.cells_with(said, range, token);
-        }
-        self.radio = Some((name, token.range()));
-    }
-
-    /// A field that says that a radio cell is meant.
-    fn radio(&mut self, name: usize, token: Token) {
-        self.cells_with(name, token.range(), token);
-        self.radio = Some((name, token.range()));
-    }
-
-    /// Tells of the cells that the field named at `name` stands near.
-    fn cells_with(&mut self, name: usize, said: Range<usize>, last: Token) {
-        for cell in std::mem::take(&mut self.cells) {
-            let near = said.end.max(cell.token.end) - said.start.min(cell.token.start) <= PAIR;
-            if !near || cell.name == name {
-                continue;
-            }
-            let text = std::str::from_utf8(&self.text[cell.token.range()]).unwrap_or_default();
-            let Some(value) = shapes::radio_number(cell.kind, text) else {
-                continue;
-            };
-            let sighting = self.sighting(&value, Spelling::Plain);
-            let end = last.end.max(cell.token.end);
-            self.push(
-                cell.token,
-                cell.token.start,
-                end,
-                !last.ended || !cell.token.ended,
-                true,
-                sighting,
-            );
-        }
-    }
-
     /// A list of packages, as many as tell a person's choice.
     fn apps(&mut self, token: Token) {
         let mut token = token;
@@ -537,24 +343,18 @@ impl<'s> Search<'s> {
     }
 
     fn tell(&mut self, token: Token, start: usize, alone: bool, sighting: Sighting) {
-        self.push(token, start, token.end, !token.ended, alone, sighting);
+        self.push(token, start, token, alone, sighting);
     }
 
-    fn push(
-        &mut self,
-        token: Token,
-        start: usize,
-        end: usize,
-        open: bool,
-        alone: bool,
-        sighting: Sighting,
-    ) {
+    /// Takes note of what is seen, unless it was seen before: `last` is where what shows it ends.
+    fn push(&mut self, token: Token, start: usize, last: Token, alone: bool, sighting: Sighting) {
+        let end = last.end.max(token.end);
         if end > self.from {
             self.seen.push(Seen {
                 value: token.range(),
                 start,
                 end,
-                open,
+                open: !last.ended || !token.ended,
                 alone,
                 sighting,
             });

@@ -322,7 +322,10 @@ mod tests {
                 &*entry.name,
                 "{line:?} is not in its bare form"
             );
-            assert!(entry.name.len() > 2 || entry.fit == Fit::Whole || entry.name.len() == 2);
+            assert_eq!(
+                end_of_name(&entry.name, entry.name.len()),
+                Some(entry.name.len())
+            );
             assert!(seen.insert(entry.name.clone()), "{line:?} is there twice");
         }
     }

@@ -192,19 +192,14 @@ impl Coordinate {
         }
     }
 
-    /// A whole number of millionths or ten-millionths of a degree; which, `limit` tells where both are possible.
-    pub(super) fn scaled(
-        text: &str,
-        range: Range<usize>,
-        open: bool,
-        scale: f64,
-    ) -> Option<Coordinate> {
+    /// A whole number that may be of a part of a degree; it is not divided yet.
+    pub(super) fn whole(text: &[u8], range: Range<usize>, open: bool) -> Option<Coordinate> {
+        let text = std::str::from_utf8(text.get(range.clone())?).ok()?;
         let digits = text.strip_prefix('-').unwrap_or(text);
-        let whole =
-            (6..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let number: f64 = text.parse().ok().filter(|_| whole)?;
+        let fits = (6..=10).contains(&digits.len());
+        let whole = fits && digits.bytes().all(|byte| byte.is_ascii_digit());
         Some(Coordinate {
-            degrees: number / scale,
+            degrees: text.parse().ok().filter(|_| whole)?,
             range,
             is_fine: true,
             open,
