@@ -225,6 +225,9 @@ pub struct Finding {
     pub at: Place,
     /// Bytes on the wire from the start of `at`.
     pub offset: u64,
+    /// What the sender calls it: a JSON pointer (RFC 6901), or the name of a form field, header, part or element. `*` stands
+    /// for a name that holds a value.
+    pub field: Option<Arc<str>>,
 }
 
 /// What is done with a flow.

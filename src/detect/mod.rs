@@ -17,6 +17,7 @@ mod identity;
 mod named;
 mod names;
 mod needles;
+mod path;
 mod phone;
 mod places;
 mod prefixes;

@@ -10,6 +10,7 @@ use super::{
     boundary::{Boundary, Ending, LOOK_BEHIND, VERSION, is_framed},
     grams::Grams,
     named::{CONTEXT, Named, Seen},
+    path,
     prefixes::Prefixes,
     spellings::{self, Class},
     value::{Form, Value},
@@ -217,6 +218,17 @@ impl Detector {
         seen: &mut Vec<Seen>,
     ) -> usize {
         self.named.search(haystack, from, cut, open, seen)
+    }
+
+    /// Where the value at `index` of a text stands in the text's own structure: its JSON pointer (RFC 6901), or the name of
+    /// its form field, header, part or element. Names that hold a value are not shown.
+    pub fn field(&self, text: &[u8], index: usize) -> Option<String> {
+        let shows = |name: &[u8]| {
+            let mut hits = Vec::new();
+            self.search(name, 0, &mut hits);
+            hits.is_empty()
+        };
+        path::of(text, index, &shows)
     }
 
     /// What an event may say of a hit on `needle`, a number that [`Detector::search`] of this detector gave.

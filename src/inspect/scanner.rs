@@ -1,4 +1,6 @@
-use super::unit::Unit;
+use std::sync::Arc;
+
+use super::unit::{Stands, Unit};
 use crate::{
     decode::{self, Text, Window},
     detect::{Detector, Hit, Seen},
@@ -211,7 +213,11 @@ impl Scanner {
                     Ok(at) => piece.wire.at(at),
                     Err(_) => self.carried_at(at.unsigned_abs()),
                 };
-                (wire.saturating_sub(self.start), text.chain(index))
+                Stands {
+                    offset: wire.saturating_sub(self.start),
+                    chain: text.chain(index),
+                    field: field(text, index, detector),
+                }
             };
             named.clear();
             let waits =
@@ -331,6 +337,15 @@ impl Wire<'_> {
             }
         };
         wire + (index - from) as u64
+    }
+}
+
+/// The name that a value stands under, in its own text or else in the one around that.
+fn field(text: &Text<'_>, index: usize, detector: &Detector) -> Option<Arc<str>> {
+    match (detector.field(text.bytes, index), text.outer(index)) {
+        (Some(field), _) => Some(field.into()),
+        (None, Some((outer, at))) => field(outer, at, detector),
+        (None, None) => None,
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::{Context, Notice};
 use crate::{
     decode::{Budget, Scratch},
@@ -24,6 +26,16 @@ pub(super) struct Found {
     doubtful: Vec<(u32, Finding)>,
     /// Items of lists: the list's value, the item's number, and the finding that enough of them make.
     parts: Vec<(u32, u32, Finding)>,
+}
+
+/// Where a value stands.
+pub(super) struct Stands {
+    /// On the wire, from the start of the place.
+    pub(super) offset: u64,
+    /// In which wrappers, outermost first.
+    pub(super) chain: Vec<Wrapper>,
+    /// Under which name.
+    pub(super) field: Option<Arc<str>>,
 }
 
 impl Unit {
@@ -110,7 +122,7 @@ impl Unit {
 }
 
 impl Found {
-    /// Takes a sighting; `wire` gives offset and chain, and is asked only if the value is not known at the place.
+    /// Takes a sighting; `wire` says where it stands, and is asked only if the value is not known at the place.
     /// Of several sightings since the last judgement the first on the wire counts. One that does not count `alone` waits
     /// for something registered.
     pub(super) fn see(
@@ -118,14 +130,18 @@ impl Found {
         sighting: &Sighting,
         at: Place,
         alone: bool,
-        wire: impl FnOnce() -> (u64, Vec<Wrapper>),
+        wire: impl FnOnce() -> Stands,
     ) {
         let same =
             |(_, finding): &(u32, Finding)| finding.hash == sighting.hash && finding.at == at;
         if self.told.iter().any(same) {
             return;
         }
-        let (offset, chain) = wire();
+        let Stands {
+            offset,
+            chain,
+            field,
+        } = wire();
         let finding = Finding {
             kind: sighting.kind.clone(),
             confidence: sighting.confidence,
@@ -135,6 +151,7 @@ impl Found {
             hash: sighting.hash.clone(),
             at,
             offset,
+            field,
         };
         match sighting.part {
             Some(part) => self.see_part(sighting.value, part, finding),
