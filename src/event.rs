@@ -194,6 +194,12 @@ pub enum Spelling {
     Varint,
     /// Two decimal digits a byte, either nibble first.
     Bcd,
+    /// Coordinates in other digits: rounded, or of a place within 200 metres.
+    Rounded,
+    /// Coordinates as whole numbers of millionths or ten-millionths of a degree.
+    Scaled,
+    /// Coordinates as IEEE 754 numbers.
+    Float,
     /// Unsalted MD5 of a textual spelling, or its middle 16 digits.
     Md5,
     /// Unsalted SHA-1 of a textual spelling.
@@ -241,6 +247,9 @@ pub struct Finding {
     pub at: Place,
     /// Bytes on the wire from the start of `at`.
     pub offset: u64,
+    /// What the sender calls it: a JSON pointer (RFC 6901), or the name of a form field, header, part or element. `*` stands
+    /// for a name that holds a value.
+    pub field: Option<Arc<str>>,
 }
 
 /// What is done with a flow.

@@ -243,7 +243,7 @@ fn rules(leak: &'static str) -> &'static Rules {
     let make = |leak: &str| {
         let identity = format!("imei = \"{IMEI}\"\nemail = \"{MAIL}\"");
         let identity = Identity::parse("identity", &identity).expect("a good identity");
-        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\""))
+        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\""))
             .and_then(|config| Policy::new(config, Vec::new()));
         Rules {
             detector: Arc::new(Detector::new(&identity, &[1; 32])),
