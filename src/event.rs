@@ -141,6 +141,8 @@ pub enum Wrapper {
     Hex,
     /// Chunked transfer coding (RFC 9112).
     Chunked,
+    /// Frames of an HTTP/2 stream (RFC 9113), header fields decompressed (RFC 7541).
+    Http2,
 }
 
 /// What was done to a registered value before it was sent.

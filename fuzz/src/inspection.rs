@@ -96,6 +96,50 @@ pub fn stream(script: &[u8]) {
     }
 }
 
+/// What a client sends in HTTP/2, with its preface or without.
+pub fn http2(bytes: &[u8]) {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let rest = bytes.strip_prefix(PREFACE).unwrap_or(bytes);
+    framed(&[PREFACE, rest].concat());
+}
+
+/// A stream of some framing, as it is: in whatever pieces it comes, the same is found in it, all of it goes where everything
+/// is allowed, and where nothing is, what has gone holds no finding.
+fn framed(bytes: &[u8]) {
+    let whole = send(bytes, &[], "allow");
+    assert_eq!(whole.gone, bytes.len());
+    let sum = bytes
+        .iter()
+        .fold(7, |sum, byte| sum * 31 % 65_521 + usize::from(*byte));
+    let step = sum % 23 + 1;
+    let few = [sum % (bytes.len() + 1)];
+    let many: Vec<usize> = (1..bytes.len()).step_by(step).collect();
+    for ends in [&few[..], &many] {
+        let pieces = send(bytes, ends, "allow");
+        assert_eq!(pieces.gone, bytes.len());
+        assert_eq!(
+            whole.places(),
+            pieces.places(),
+            "in pieces at {ends:?} {}",
+            bytes.escape_ascii()
+        );
+    }
+    for ends in [&[][..], &few, &many] {
+        let blocked = send(bytes, ends, "block");
+        assert_eq!(blocked.blocked, !whole.findings.is_empty());
+        if blocked.blocked {
+            let gone = send(&bytes[..blocked.gone], &[], "allow");
+            let told = |finding| blocked.findings.contains(finding);
+            assert!(
+                !gone.findings.iter().any(told),
+                "what had gone says it: {:?} in pieces at {ends:?}: {}",
+                gone.findings,
+                bytes[..blocked.gone].escape_ascii()
+            );
+        }
+    }
+}
+
 struct Outcome {
     /// Kind and place, and the offset there.
     findings: Vec<(String, u64)>,

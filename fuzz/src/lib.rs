@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("recording", recording),
     ("decode", inspection::decode),
     ("stream", inspection::stream),
+    ("http2", inspection::http2),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.

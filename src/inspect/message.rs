@@ -77,6 +77,11 @@ impl Message {
         progress
     }
 
+    /// Whether it is no message but the beginning of HTTP/2.
+    pub(super) fn is_preface(&self) -> bool {
+        self.ahead.is_preface()
+    }
+
     /// The names in the head, once it is whole.
     pub(super) fn names(&self) -> Option<&[String]> {
         self.head_end.map(|_| self.ahead.head().names.as_slice())

@@ -9,8 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod datagram;
+#[cfg(test)]
+mod framings;
 mod inspector;
 mod message;
+mod mux;
+mod parcel;
+mod patience;
 mod scanner;
 mod stream;
 #[cfg(test)]

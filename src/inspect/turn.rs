@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Context, Notice,
     message::{Message, Progress},
+    mux::Mux,
+    patience::PAUSE,
     scanner::{Piece, Scanner, Tail, Wire},
-    stream::{About, Call, Phase, Stream, Waiting},
+    stream::{About, Call, Phase, Stream},
     unit::settle,
 };
 use crate::{
@@ -53,6 +55,7 @@ impl Stream {
         self.unit.grant(rest.len());
         self.phase = match protocol {
             Protocol::Http1 => Phase::Http(Box::new(Message::new(self.base))),
+            Protocol::Http2 => Phase::Mux(Box::new(Mux::http2(self.base, self.base))),
             Protocol::Tls => {
                 self.tell_opaque(Opaque::Tls, cx);
                 let clear = Scanner::new(Place::Stream, &[], self.base);
@@ -78,7 +81,13 @@ impl Stream {
 
     /// Plain bytes from `at` on, where framing broke, of a stretch that began at `start`: a value may have begun in
     /// `before`.
-    fn raw_after(&mut self, start: u64, at: u64, before: &[u8], cx: &Context<'_>) -> Phase {
+    pub(super) fn raw_after(
+        &mut self,
+        start: u64,
+        at: u64,
+        before: &[u8],
+        cx: &Context<'_>,
+    ) -> Phase {
         let mut text = Scanner::new(Place::Stream, &[], start);
         let wire = at.saturating_sub(before.len() as u64);
         text.inherit(before, wire, cx.rules.detector.context());
@@ -95,7 +104,7 @@ impl Stream {
     ) -> Turn {
         let progress = message.look_ahead(rest, self.base);
         if let Some(names) = message.names().filter(|_| !message.named) {
-            let stops = self.name(names, cx);
+            let stops = self.name(names, NameSource::Http, cx);
             message.named = true;
             if stops {
                 self.phase = Phase::Http(message);
@@ -105,6 +114,10 @@ impl Stream {
         let paused = self.is_paused(call, cx);
         let is_request = message.names().is_some() || message.streams;
         let (end, tail) = match progress {
+            Progress::Broken(_) if message.is_preface() => {
+                self.phase = Phase::Mux(Box::new(Mux::http2(message.start, self.base)));
+                return Turn::Go(0);
+            }
             Progress::Broken(_) if !is_request => {
                 self.phase = self.raw_from(self.base);
                 return Turn::Go(0);
@@ -332,7 +345,7 @@ impl Stream {
         usize::try_from(self.searched.saturating_sub(self.base)).map_or(end, |known| known.min(end))
     }
 
-    fn is_paused(&self, call: Call, cx: &Context<'_>) -> bool {
+    pub(super) fn is_paused(&self, call: Call, cx: &Context<'_>) -> bool {
         call == Call::Pause && cx.now >= self.news + PAUSE
     }
 
@@ -354,73 +367,41 @@ impl Stream {
         call: Call,
         cx: &Context<'_>,
     ) -> (usize, Option<Duration>) {
-        let stretch = self.base + end as u64;
         let hold = hold.min(end);
-        let overdue = hold as u64 > stretch.saturating_sub(self.overdue);
-        let waits =
-            tail != Tail::Closed && call != Call::Finish && hold > 0 && hold <= cx.room && !overdue;
-        if !waits {
-            self.tail = None;
-            return (0, None);
-        }
-        let start = stretch - hold as u64;
-        let waiting = match self.tail {
-            Some(waiting) if waiting.start >= start => waiting,
-            _ => Waiting {
-                since: cx.now,
-                start,
-            },
-        };
-        self.tail = Some(waiting);
-        if cx.now >= waiting.since + TAIL {
-            self.tail = None;
-            self.overdue = stretch;
-            return (0, None);
-        }
-        let until = waiting.since + TAIL;
-        let wake = if self.is_paused(call, cx) {
-            until
-        } else {
-            until.min(self.news + PAUSE)
-        };
-        (hold, Some(wake))
+        let waits = tail != Tail::Closed && call != Call::Finish && hold <= cx.room;
+        let paused = self.is_paused(call, cx);
+        let end = self.base + end as u64;
+        self.tail
+            .wait(if waits { hold } else { 0 }, end, self.news, paused, cx.now)
     }
 
-    /// Judges the connection again with what a head calls its destination; says whether the stream stops.
-    fn name(&mut self, names: &[String], cx: &mut Context<'_>) -> bool {
+    /// Judges the connection again with what the flow calls its destination; says whether the stream stops.
+    pub(super) fn name(
+        &mut self,
+        names: &[String],
+        from: NameSource,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let policy = &cx.rules.policy;
         let before = match self.connection.take() {
             Some(verdict) => verdict,
             None => policy.connection(cx.facts),
         };
         for name in names {
-            let known = |(known, from): &(Arc<str>, NameSource)| {
-                **known == **name && *from == NameSource::Http
-            };
+            let known = |known: &(Arc<str>, NameSource)| *known.0 == **name && known.1 == from;
             if cx.facts.names.iter().any(known) {
                 continue;
             }
             let name: Arc<str> = name.as_str().into();
-            let claims = cx
-                .facts
-                .names
-                .iter()
-                .filter(|(_, from)| *from == NameSource::Http)
-                .count();
+            let is_claim = |(_, from): &(Arc<str>, NameSource)| *from != NameSource::Dns;
+            let claims = cx.facts.names.iter().filter(|name| is_claim(name)).count();
             if claims >= MOST_CLAIMS
-                && let Some(oldest) = cx
-                    .facts
-                    .names
-                    .iter()
-                    .position(|(_, from)| *from == NameSource::Http)
+                && let Some(oldest) = cx.facts.names.iter().position(is_claim)
             {
                 cx.facts.names.remove(oldest);
             }
-            cx.facts.names.push((name.clone(), NameSource::Http));
-            cx.notices.push(Notice::Name {
-                name,
-                from: NameSource::Http,
-            });
+            cx.facts.names.push((name.clone(), from));
+            cx.notices.push(Notice::Name { name, from });
         }
         let verdict = settle(policy.connection(cx.facts), cx);
         let another_question = verdict.action == Action::Ask && verdict.rule != before.rule;
@@ -451,10 +432,6 @@ fn find_hello(carried: &[u8], rest: &[u8], known: usize) -> Option<(Vec<u8>, usi
     Some((Vec::new(), from + at))
 }
 
-/// No new byte for this long ends a token, and a framed unit's being held whole.
-const PAUSE: Duration = Duration::from_millis(250);
-/// A tail waits this long at most.
-const TAIL: Duration = Duration::from_secs(5);
 /// Bytes of a plain stream in which TLS may begin: what comes before it is a greeting.
 const WATCHED: usize = 64 * 1024;
 /// Names of one flow that only the flow itself claims.

@@ -1,10 +1,12 @@
-use super::{dns, http1, tls};
+use super::{dns, http1, http2, tls};
 
 /// What a client's turn on a TCP connection is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// An HTTP/1.x request (RFC 9112).
     Http1,
+    /// An HTTP/2 connection, from its preface on (RFC 9113, 3.4).
+    Http2,
     /// TLS records (RFC 8446, 5.1).
     Tls,
     /// DNS messages with a length in front (RFC 1035, 4.2.2).
@@ -30,6 +32,7 @@ pub fn sniff(bytes: &[u8], port: u16) -> Sniffed {
         return sniffed;
     }
     tls::sniff(bytes)
+        .or_else(|| http2::sniff(bytes))
         .or_else(|| http1::sniff(bytes))
         .unwrap_or(Sniffed::Is(Protocol::Raw))
 }
@@ -46,6 +49,11 @@ mod tests {
             (b"CONNECT a.example:443 HTTP/1.1", 8080, Is(Http1)),
             (b"OPTIONS * HTTP/1.1", 80, Is(Http1)),
             (b"M-SEARCH * HTTP/1.1", 80, Is(Http1)),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0", 80, Is(Http2)),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", 80, Maybe(Http2)),
+            (b"PRI", 80, Maybe(Http2)),
+            (b"PR", 80, Maybe(Http1)),
+            (b"PRI * HTTP/1.1", 80, Is(Http1)),
             (b"", 80, Maybe(Http1)),
             (b"PO", 80, Maybe(Http1)),
             (b"POST ", 80, Maybe(Http1)),

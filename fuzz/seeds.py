@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the framing targets, by other people's encoders: h2 and hpack (HTTP/2).
+
+    python3 fuzz/seeds.py
+
+The values are synthetic, and those that the harness registers. Seeds are what a client sends.
+"""
+
+import json
+import pathlib
+
+import h2.config
+import h2.connection
+import h2.settings
+import hpack
+from hyperframe import frame
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+IMEI = "490154203237518"
+MAIL = "kari.nordmann@mail.example"
+JSON = json.dumps({"device": {"imei": IMEI}, "mail": MAIL}).encode()
+
+
+def write(target, name, seed):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(seed)
+
+
+def connection():
+    conn = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
+    conn.initiate_connection()
+    return conn
+
+
+def request(method, path, *more):
+    return [(":method", method), (":scheme", "http"), (":path", path), (":authority", "collector.example"), *more]
+
+
+def http2():
+    conn = connection()
+    conn.send_headers(1, request("GET", f"/u/{IMEI}?m={MAIL}"), end_stream=True)
+    write("http2", "path-and-query", conn.data_to_send())
+
+    conn = connection()
+    conn.send_headers(1, request("POST", "/", ("content-type", "application/json")))
+    conn.send_data(1, JSON[:25], pad_length=7)
+    conn.send_data(1, JSON[25:31])
+    conn.send_data(1, JSON[31:], end_stream=True)
+    write("http2", "data-in-frames", conn.data_to_send())
+
+    # Two uploads whose frames take turns: a value is cut by the other's frames.
+    conn = connection()
+    conn.send_headers(1, request("POST", "/one"))
+    conn.send_headers(3, request("POST", "/two"))
+    other = f"mail={MAIL}".encode()
+    for at in range(0, 40, 5):
+        conn.send_data(1, f"imei={IMEI}".encode()[at:at + 5])
+        conn.send_data(3, other[at:at + 5])
+    conn.end_stream(3)
+    conn.ping(b"abcdefgh")
+    conn.end_stream(1)
+    write("http2", "interleaved", conn.data_to_send())
+
+    # A value that the second request repeats by one byte, from the table; the third uses a smaller table.
+    encoder = hpack.Encoder()
+    block = encoder.encode(request("GET", "/", ("x-imei", IMEI), ("cookie", "a=" + "b" * 300)))
+    frames = [frame.SettingsFrame(0)]
+    parts = [block[at:at + 40] for at in range(0, len(block), 40)]
+    frames.append(frame.HeadersFrame(1, parts[0], flags=["END_STREAM", "PRIORITY"]))
+    frames += [frame.ContinuationFrame(1, part) for part in parts[1:]]
+    frames[-1].flags.add("END_HEADERS")
+    block = encoder.encode(request("GET", "/", ("x-imei", IMEI)))
+    frames.append(frame.HeadersFrame(3, block, flags=["END_STREAM", "END_HEADERS"]))
+    encoder.header_table_size = 64
+    block = encoder.encode(request("GET", "/", ("m", MAIL)), huffman=False)
+    frames.append(frame.HeadersFrame(5, block, flags=["END_STREAM", "END_HEADERS"]))
+    write("http2", "continuation-and-table", PREFACE + b"".join(each.serialize() for each in frames))
+
+    # gRPC: messages with a length in front, and trailers that no client sends but may.
+    conn = connection()
+    conn.send_headers(1, request("POST", "/pkg.Service/Report", ("te", "trailers"), ("content-type", "application/grpc")))
+    for text in (b"hello", IMEI.encode(), b"bye"):
+        message = b"\x0a" + bytes([len(text)]) + text
+        conn.send_data(1, b"\0" + len(message).to_bytes(4, "big") + message)
+    conn.send_headers(1, [("x-last", MAIL)], end_stream=True)
+    write("http2", "grpc-and-trailers", conn.data_to_send())
+
+    # After a frame that no client sends, bytes are bytes.
+    broken = frame.PushPromiseFrame(1, 2, b"x").serialize()
+    write("http2", "broken", connection().data_to_send() + broken + f"imei={IMEI};".encode())
+
+    # A table that nobody offers: the rest of the connection's fields are read as they stand.
+    block = b"\x3f\xe1\xff\xff\x07" + hpack.Encoder().encode(request("POST", "/"), huffman=False)
+    lost = frame.HeadersFrame(1, block, flags=["END_HEADERS"]).serialize()
+    body = frame.DataFrame(1, JSON, flags=["END_STREAM"]).serialize()
+    plain = b"\x00\x06x-imei" + bytes([len(IMEI)]) + IMEI.encode()
+    more = frame.HeadersFrame(3, plain, flags=["END_HEADERS", "END_STREAM"]).serialize()
+    write("http2", "lost-table", PREFACE + frame.SettingsFrame(0).serialize() + lost + body + more)
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+if __name__ == "__main__":
+    http2()
