@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the framing targets, by other people's encoders: h2 and hpack (HTTP/2).
+"""Writes the seeds of the framing targets: HTTP/2 by h2 and hpack, the rest as the standards say.
 
     python3 fuzz/seeds.py
 
@@ -101,5 +101,66 @@ def http2():
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
+UPGRADE = (
+    b"GET /chat HTTP/1.1\r\nHost: collector.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def masked(opcode, payload, key, fin=True, rsv1=False):
+    """RFC 6455, 5.2."""
+    first = opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0)
+    if len(payload) < 126:
+        length = bytes([0x80 | len(payload)])
+    elif len(payload) < 65536:
+        length = bytes([0x80 | 126]) + len(payload).to_bytes(2, "big")
+    else:
+        length = bytes([0x80 | 127]) + len(payload).to_bytes(8, "big")
+    return bytes([first]) + length + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+
+
+def websocket():
+    a, b, c = b"\x37\xfa\x21\x3d", b"\xa0\x01\x7f\x93", b"\0\0\0\0"
+    text = f"imei={IMEI}".encode()
+    write("websocket", "one-message", UPGRADE + masked(1, JSON, a))
+    fragments = masked(1, text[:9], a, fin=False) + masked(9, b"ping", b) + masked(0, text[9:14], b, fin=False) + masked(0, text[14:], c)
+    write("websocket", "fragments-around-a-ping", UPGRADE + fragments + masked(8, b"\x03\xe8" + MAIL.encode(), a))
+    write("websocket", "two-messages", UPGRADE + masked(2, b"x" * 300, a) + masked(1, MAIL.encode(), b) + masked(1, IMEI.encode(), c))
+    write("websocket", "declined", UPGRADE + f"GET /?imei={IMEI} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+    write("websocket", "broken", UPGRADE + masked(1, b"fine", a) + b"\x05then: " + MAIL.encode() + b"\n")
+
+
+def packet(first, *parts):
+    """MQTT 5.0, 2.1."""
+    body = b"".join(parts)
+    length, digits = len(body), b""
+    while True:
+        length, digit = divmod(length, 128)
+        digits += bytes([digit | (0x80 if length else 0)])
+        if not length:
+            return bytes([first]) + digits + body
+
+
+def string(text):
+    return len(text).to_bytes(2, "big") + text.encode()
+
+
+def mqtt():
+    connect = packet(0x10, string("MQTT"), b"\x04\xc2\0\x3c", string(IMEI), string(MAIL), string("secret"))
+    write("mqtt", "client-id-and-user", connect + packet(0xC0))
+    plain = packet(0x10, string("MQTT"), b"\x04\x02\0\x3c", string("c1"))
+    publish = packet(0x32, string(f"devices/{IMEI}/state"), b"\0\x07", JSON)
+    write("mqtt", "topic-and-payload", plain + packet(0x82, b"\0\x01", string("a/#"), b"\0") + publish)
+    five = packet(
+        0x10, string("MQTT"), b"\x05\x06\0\x3c", b"\x05\x11\0\0\0\x0a", string("c1"),
+        b"\0", string(f"gone/{IMEI}"), len(MAIL).to_bytes(2, "big") + MAIL.encode(),
+    )
+    publish = packet(0x30, string("a"), bytes([23]), b"\x26", string("imei"), string(IMEI[:14]), b"payload")
+    write("mqtt", "will-and-properties", five + publish + packet(0xE0, b"\x04", b"\0"))
+    write("mqtt", "broken", plain + b"\x20imei=" + IMEI.encode() + b"\n")
+
+
 if __name__ == "__main__":
     http2()
+    websocket()
+    mqtt()

@@ -143,6 +143,10 @@ pub enum Wrapper {
     Chunked,
     /// Frames of an HTTP/2 stream (RFC 9113), header fields decompressed (RFC 7541).
     Http2,
+    /// Frames of a WebSocket message (RFC 6455), unmasked.
+    Websocket,
+    /// An MQTT packet.
+    Mqtt,
 }
 
 /// What was done to a registered value before it was sent.

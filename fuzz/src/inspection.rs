@@ -103,6 +103,26 @@ pub fn http2(bytes: &[u8]) {
     framed(&[PREFACE, rest].concat());
 }
 
+/// What a client sends after asking for WebSocket, with the question or without.
+pub fn websocket(bytes: &[u8]) {
+    const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+    if bytes.starts_with(b"GET /chat") {
+        framed(bytes);
+    } else {
+        framed(&[UPGRADE, bytes].concat());
+    }
+}
+
+/// What a client sends in MQTT, with its CONNECT or without.
+pub fn mqtt(bytes: &[u8]) {
+    const CONNECT: &[u8] = b"\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02id";
+    if bytes.first() == Some(&0x10) {
+        framed(bytes);
+    } else {
+        framed(&[CONNECT, bytes].concat());
+    }
+}
+
 /// A stream of some framing, as it is: in whatever pieces it comes, the same is found in it, all of it goes where everything
 /// is allowed, and where nothing is, what has gone holds no finding.
 fn framed(bytes: &[u8]) {

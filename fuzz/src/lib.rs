@@ -37,6 +37,8 @@ pub const TARGETS: &[Target] = &[
     ("decode", inspection::decode),
     ("stream", inspection::stream),
     ("http2", inspection::http2),
+    ("websocket", inspection::websocket),
+    ("mqtt", inspection::mqtt),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.

@@ -1,4 +1,4 @@
-//! HTTP/2 on its way: what is held stalls nobody, and nothing that a client sends costs more than it may.
+//! HTTP/2, WebSocket and MQTT on their way: what is held stalls nobody, and nothing that a client sends costs more than it may.
 
 use super::{
     tests::{EMAIL, Flow, IMEI, rules},
@@ -288,4 +288,64 @@ fn lets_a_large_upload_through_in_bounded_room() {
     assert!(flow.held.is_empty());
     flow.send(&frame(DATA, END_STREAM, 1, IMEI.as_bytes()));
     assert!(flow.blocked());
+}
+
+/// A masked frame of WebSocket.
+fn masked(first: u8, text: &[u8]) -> Vec<u8> {
+    assert!(text.len() < 126);
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    let mut frame = [&[first, 0x80 | text.len() as u8], &key[..]].concat();
+    frame.extend(text.iter().zip(key.iter().cycle()).map(|(a, b)| a ^ b));
+    frame
+}
+
+#[test]
+fn a_websocket_message_goes_at_once_and_a_slow_one_keeps_nothing_waiting() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 80, &block);
+    flow.send(b"GET /chat HTTP/1.1\r\nHost: a.example\r\nUpgrade: WebSocket\r\n\r\n");
+    for number in 0..5 {
+        flow.send(&masked(0x81, format!("message {number}").as_bytes()));
+        assert_eq!((flow.held.len(), flow.wake), (0, None));
+    }
+    let begun = flow.now;
+    flow.send(&masked(0x01, b"first part, "));
+    flow.wait(Duration::from_millis(200));
+    flow.send(&masked(0x89, b"are you there"));
+    assert_eq!(flow.wake, Some(begun + Duration::from_millis(250)));
+    flow.wait(Duration::from_millis(50));
+    assert_eq!((flow.held.len(), flow.wake), (0, None));
+    flow.send(&masked(0x8a, b"pong"));
+    flow.send(&masked(0x00, b"second part, "));
+    assert_eq!((flow.held.len(), flow.wake), (0, None), "no further waits");
+    flow.send(&masked(0x80, IMEI.as_bytes()));
+    assert!(flow.blocked());
+}
+
+#[test]
+fn each_message_of_a_websocket_is_told_by_itself() {
+    let allow = rules("allow");
+    let mut flow = Flow::new(Proto::Tcp, 80, &allow);
+    flow.send(b"GET /chat HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\n\r\n");
+    let message = masked(0x81, IMEI.as_bytes());
+    flow.send(&message.repeat(3));
+    assert_eq!(flow.findings().len(), 3);
+}
+
+#[test]
+fn packets_of_mqtt_go_as_soon_as_they_are_whole() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Tcp, 1883, &block);
+    let packets: [&[u8]; 4] = [
+        b"\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02id",
+        b"\xc0\0",
+        b"\x30\x0a\0\x01tpayload",
+        b"\xe0\0",
+    ];
+    for packet in packets {
+        flow.send(&packet[..packet.len() - 1]);
+        assert_eq!(flow.held.len(), packet.len() - 1);
+        flow.send(&packet[packet.len() - 1..]);
+        assert_eq!((flow.held.len(), flow.wake), (0, None), "{packet:x?}");
+    }
 }

@@ -77,6 +77,11 @@ impl Message {
         progress
     }
 
+    /// Whether WebSocket is to follow it.
+    pub(super) fn upgrades(&self) -> bool {
+        self.ahead.head().upgrades
+    }
+
     /// Whether it is no message but the beginning of HTTP/2.
     pub(super) fn is_preface(&self) -> bool {
         self.ahead.is_preface()

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     decode::Scratch,
     event::{Kind, NameSource, Verdict, Wrapper},
-    sniff::{self, Broken, Http2, Item},
+    sniff::{self, Broken, Http2, Item, Mqtt, WebSocket},
 };
 
 /// The units of a connection on their way.
@@ -20,7 +20,7 @@ use crate::{
 /// Every byte is read once: what a framing takes out of it waits here, unit by unit, for judgement. A unit that is whole and
 /// judged is forgotten; of one that streams only a little context is kept.
 pub(super) struct Mux {
-    reader: Http2,
+    reader: Reader,
     wrappers: &'static [Wrapper],
     /// Bytes read so far, from the start of the stream.
     read: u64,
@@ -35,9 +35,25 @@ pub(super) struct Mux {
 impl Mux {
     /// An HTTP/2 connection that began at `start`, whose preface was read up to `read`.
     pub(super) fn http2(start: u64, read: u64) -> Self {
+        let reader = Http2::within_preface((read - start) as usize);
+        Self::new(Reader::Http2(reader), &[Wrapper::Http2], read)
+    }
+
+    /// A WebSocket connection whose first frame begins at `start`.
+    pub(super) fn websocket(start: u64) -> Self {
+        let reader = Reader::WebSocket(WebSocket::default());
+        Self::new(reader, &[Wrapper::Websocket], start)
+    }
+
+    /// An MQTT connection that begins at `start`.
+    pub(super) fn mqtt(start: u64) -> Self {
+        Self::new(Reader::Mqtt(Mqtt::default()), &[Wrapper::Mqtt], start)
+    }
+
+    fn new(reader: Reader, wrappers: &'static [Wrapper], read: u64) -> Self {
         Self {
-            reader: Http2::within_preface((read - start) as usize),
-            wrappers: &[Wrapper::Http2],
+            reader,
+            wrappers,
             read,
             parcels: Parcels::default(),
             names: Vec::new(),
@@ -118,7 +134,10 @@ impl Mux {
     /// How much waits of a header field that is not whole, in a message that streams: nobody decodes it before its last
     /// byte, unless none comes any more. `news` is when the last byte came.
     fn hold_field(&mut self, news: Duration, search: &mut Search<'_>) -> Wait {
-        let field = self.reader.field_at();
+        let Reader::Http2(reader) = &self.reader else {
+            return Wait::default();
+        };
+        let field = reader.field_at();
         let parcel = field.and_then(|(unit, _)| self.parcels.get_mut(unit));
         let (Some((_, at)), Some(parcel)) = (field, parcel) else {
             return Wait::default();
@@ -131,7 +150,7 @@ impl Mux {
             return until(PAUSE);
         }
         let mut rest = parcel.beginning();
-        self.reader.show_unfinished(&mut |item| {
+        reader.show_unfinished(&mut |item| {
             if let Item::Coded {
                 place, bytes, at, ..
             } = item
@@ -148,12 +167,44 @@ impl Mux {
     }
 }
 
+/// What takes the units out of the bytes.
+enum Reader {
+    Http2(Http2),
+    WebSocket(WebSocket),
+    Mqtt(Mqtt),
+}
+
+impl Reader {
+    fn push(
+        &mut self,
+        bytes: &[u8],
+        at: u64,
+        show: &mut dyn FnMut(Item<'_>),
+    ) -> Result<(), Broken> {
+        match self {
+            Reader::Http2(reader) => reader.push(bytes, at, show),
+            Reader::WebSocket(reader) => reader.push(bytes, at, show),
+            Reader::Mqtt(reader) => reader.push(bytes, at, show),
+        }
+    }
+
+    /// The last bytes of what was pushed, as far as they say nothing yet, or turned out to begin something else.
+    fn pending(&self) -> &[u8] {
+        match self {
+            Reader::Http2(reader) => reader.pending(),
+            Reader::WebSocket(reader) => reader.pending(),
+            Reader::Mqtt(reader) => reader.pending(),
+        }
+    }
+}
+
+/// Units on their way.
 #[derive(Default)]
 struct Parcels {
     /// Those that go on, by number.
-    open: Vec<(u32, Box<Parcel>)>,
+    open: Vec<(u32, Parcel)>,
     /// Those that are whole and not judged yet, in the order of their ends.
-    done: Vec<Box<Parcel>>,
+    done: Vec<Parcel>,
 }
 
 impl Parcels {
@@ -164,7 +215,7 @@ impl Parcels {
 
     fn get_or_insert(&mut self, unit: u32) -> &mut Parcel {
         let index = self.find(unit).unwrap_or_else(|index| {
-            self.open.insert(index, (unit, Box::new(Parcel::new())));
+            self.open.insert(index, (unit, Parcel::new()));
             index
         });
         &mut self.open[index].1
@@ -268,7 +319,7 @@ impl Stream {
         let allowed = &self.allowed;
         let mut keeps =
             |parcel: &mut Parcel| judge.keeps(parcel, &mut wait, allowed, &mut search, cx);
-        mux.parcels.done.retain_mut(|parcel| keeps(parcel));
+        mux.parcels.done.retain_mut(&mut keeps);
         mux.parcels.open.retain_mut(|(_, parcel)| keeps(parcel));
         let end = self.base + rest.len() as u64;
         let from = wait.from.map_or(end, |from| from.clamp(self.base, end));

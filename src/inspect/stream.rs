@@ -28,6 +28,8 @@ pub struct Stream {
     pub(super) state: State,
     /// The verdict on the connection that the flow was let through with.
     pub(super) connection: Option<Verdict>,
+    /// Whether the last turn asked to speak WebSocket from here on.
+    pub(super) upgraded: bool,
     /// Kinds that a person let go in this flow.
     pub(super) allowed: Vec<Kind>,
     /// Kinds that the question of the last step is about, with all others in their unit.
@@ -91,6 +93,7 @@ impl Stream {
             unit: Unit::default(),
             state: State::Open,
             connection: None,
+            upgraded: false,
             allowed: Vec::new(),
             asked: Vec::new(),
             opaque: None,

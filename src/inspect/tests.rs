@@ -202,7 +202,7 @@ macro_rules! seed {
 fn fixtures() -> Vec<Fixture> {
     use Kind::{AdvertisingId, Email, Imei, Imsi, WifiMac};
     use Place::{Body, Header, Path, Query, Stream};
-    use Wrapper::{Base64, Chunked, Hex, Http2, Json, Percent};
+    use Wrapper::{Base64, Chunked, Hex, Http2, Json, Mqtt, Percent, Websocket};
     let json = registration();
     let base64 = BASE64.encode(json.as_bytes());
     let all = |chain: &[Wrapper], at: Place| {
@@ -272,6 +272,24 @@ fn fixtures() -> Vec<Fixture> {
             "HTTP/2, a table that is too large", 80, seed!("http2/lost-table"),
             vec![(Imei, Body, vec![Http2, Json]), (Imei, Stream, vec![Http2]), (Email, Body, vec![Http2, Json])], false,
         ),
+        fixture("WebSocket, one message", 80, seed!("websocket/one-message"), vec![(Imei, Body, vec![Websocket, Json]), (Email, Body, vec![Websocket, Json])], false),
+        fixture(
+            "WebSocket, fragments around a ping", 80, seed!("websocket/fragments-around-a-ping"),
+            vec![(Imei, Body, vec![Websocket]), (Email, Stream, vec![Websocket])], false,
+        ),
+        fixture("WebSocket, two messages", 80, seed!("websocket/two-messages"), vec![(Imei, Body, vec![Websocket]), (Email, Body, vec![Websocket])], false),
+        fixture("WebSocket, declined", 80, seed!("websocket/declined"), vec![(Imei, Query, vec![])], false),
+        fixture("WebSocket, broken", 80, seed!("websocket/broken"), vec![(Email, Stream, vec![])], false),
+        fixture("MQTT, client id and user", 1883, seed!("mqtt/client-id-and-user"), vec![(Imei, Header, vec![Mqtt]), (Email, Header, vec![Mqtt])], false),
+        fixture(
+            "MQTT, topic and payload", 9, seed!("mqtt/topic-and-payload"),
+            vec![(Imei, Path, vec![Mqtt]), (Imei, Body, vec![Mqtt, Json]), (Email, Body, vec![Mqtt, Json])], false,
+        ),
+        fixture(
+            "MQTT, will and properties", 1883, seed!("mqtt/will-and-properties"),
+            vec![(Imei, Path, vec![Mqtt]), (Imei, Header, vec![Mqtt]), (Email, Body, vec![Mqtt])], false,
+        ),
+        fixture("MQTT, broken", 1883, seed!("mqtt/broken"), vec![(Imei, Stream, vec![])], false),
         fixture("DNS over TCP", 53, { let query = dns(&format!("{IMEI}.t.example")); [&(query.len() as u16).to_be_bytes()[..], &query].concat() }, vec![(Imei, Place::Name, vec![])], true),
     ]
 }

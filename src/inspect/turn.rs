@@ -38,7 +38,13 @@ impl Stream {
                 wake: None,
             };
         }
-        let protocol = match sniff::sniff(rest, cx.facts.dst.port()) {
+        let port = cx.facts.dst.port();
+        let sniffed = if self.upgraded {
+            sniff::sniff_upgraded(rest, port)
+        } else {
+            sniff::sniff(rest, port)
+        };
+        let protocol = match sniffed {
             Sniffed::Is(protocol) => protocol,
             Sniffed::Maybe(_) if call == Call::Finish => Protocol::Raw,
             Sniffed::Maybe(protocol) if self.is_paused(call, cx) || rest.len() >= cx.room => {
@@ -56,6 +62,8 @@ impl Stream {
         self.phase = match protocol {
             Protocol::Http1 => Phase::Http(Box::new(Message::new(self.base))),
             Protocol::Http2 => Phase::Mux(Box::new(Mux::http2(self.base, self.base))),
+            Protocol::WebSocket => Phase::Mux(Box::new(Mux::websocket(self.base))),
+            Protocol::Mqtt => Phase::Mux(Box::new(Mux::mqtt(self.base))),
             Protocol::Tls => {
                 self.tell_opaque(Opaque::Tls, cx);
                 let clear = Scanner::new(Place::Stream, &[], self.base);
@@ -161,7 +169,10 @@ impl Stream {
         let release = end - hold;
         message.advance(&rest[..release], self.base, detector.context());
         match progress {
-            Progress::End(_) => Turn::Go(end),
+            Progress::End(_) => {
+                self.upgraded = message.upgrades();
+                Turn::Go(end)
+            }
             Progress::Broken(_) => {
                 let start = if message.names().is_some() {
                     self.base + end as u64

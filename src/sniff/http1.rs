@@ -60,6 +60,8 @@ pub struct Head {
     pub names: Vec<String>,
     /// Whether the client waits for `100 Continue` (RFC 9110, 10.1.1).
     pub expects: bool,
+    /// Whether the client wants to speak WebSocket from here on (RFC 6455, 4.1).
+    pub upgrades: bool,
     /// Body length, from `Content-Length`.
     length: Option<u64>,
     chunked: bool,
@@ -392,6 +394,8 @@ impl Head {
                 .trim_ascii();
             self.chunked = last.eq_ignore_ascii_case(b"chunked");
             self.unclear |= !self.chunked && !last.eq_ignore_ascii_case(b"identity");
+        } else if is("upgrade") {
+            self.upgrades |= value.eq_ignore_ascii_case(b"websocket");
         } else if is("expect") {
             self.expects |= value.eq_ignore_ascii_case(b"100-continue");
         }
