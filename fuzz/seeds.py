@@ -6,6 +6,7 @@
 The values are synthetic, and those that the harness registers. Seeds are what a client sends.
 """
 
+import base64
 import json
 import pathlib
 
@@ -160,7 +161,37 @@ def mqtt():
     write("mqtt", "broken", plain + b"\x20imei=" + IMEI.encode() + b"\n")
 
 
+def message(options, payload=b"", code=2):
+    """RFC 7252, 3: a request with a token of one byte."""
+    out, number = b"\x41" + bytes([code]) + b"\x12\x34t", 0
+    for option, value in options:
+        delta, number = option - number, option
+        extended = b""
+        nibbles = []
+        for part in (delta, len(value)):
+            if part < 13:
+                nibbles.append(part)
+            elif part < 269:
+                nibbles.append(13)
+                extended += bytes([part - 13])
+            else:
+                nibbles.append(14)
+                extended += (part - 269).to_bytes(2, "big")
+        out += bytes([nibbles[0] << 4 | nibbles[1]]) + extended + value
+    return out + (b"\xff" + payload if payload else b"")
+
+
+def coap():
+    registration = base64.b64encode(JSON)
+    write("coap", "registration", message([(11, b"nb")], registration))
+    write("coap", "path-and-query", message([(3, b"c.example"), (11, b"dev"), (11, IMEI.encode()), (15, f"m={MAIL}".encode())], code=1))
+    write("coap", "block", message([(11, b"up"), (12, b""), (27, b"\x0a")], IMEI.encode()))
+    write("coap", "answer", message([(4, b"etag"), (6, b"\x07"), (12, b"2")], JSON, code=69))
+    write("coap", "proxied", message([(35, b"coap://c.example/" + b"x" * 300)]))
+
+
 if __name__ == "__main__":
     http2()
     websocket()
     mqtt()
+    coap()

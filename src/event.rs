@@ -147,6 +147,8 @@ pub enum Wrapper {
     Websocket,
     /// An MQTT packet.
     Mqtt,
+    /// A CoAP message (RFC 7252).
+    Coap,
 }
 
 /// What was done to a registered value before it was sent.
@@ -273,7 +275,7 @@ pub enum NameSource {
     Sni,
     /// Server name indication of a QUIC Initial.
     Quic,
-    /// `Host` of an HTTP request, or its absolute target.
+    /// `Host` of an HTTP request (`:authority` in HTTP/2, `Uri-Host` in CoAP), or its absolute target.
     Http,
 }
 

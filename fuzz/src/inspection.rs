@@ -12,6 +12,7 @@ use untold::{
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
     policy::{Config, Facts, Policy},
+    sniff::Coap,
 };
 
 /// A needle in wrappers that the first bytes choose, among bytes that the rest gives: the walk shows it, wherever it looks
@@ -120,6 +121,47 @@ pub fn mqtt(bytes: &[u8]) {
         framed(bytes);
     } else {
         framed(&[CONNECT, bytes].concat());
+    }
+}
+
+/// A datagram in CoAP or nearly: its parts lie in it one after another, and what is in one of them is found.
+pub fn coap(message: &[u8]) {
+    for port in [5683, 9999] {
+        let Some(coap) = Coap::parse(message, port) else {
+            continue;
+        };
+        let options = [&coap.path, &coap.query, &coap.hosts, &coap.options];
+        let mut parts: Vec<_> = options.into_iter().flatten().cloned().collect();
+        parts.sort_by_key(|part| (part.start, part.end));
+        parts.insert(0, coap.head.clone());
+        parts.push(coap.payload.clone());
+        for pair in parts.windows(2) {
+            assert!(pair[0].end <= pair[1].start, "{pair:?}");
+        }
+        assert_eq!(coap.payload.end, message.len());
+        let whole = |part: &std::ops::Range<usize>| &message[part.clone()] == IMEI.as_bytes();
+        let mut notices = Vec::new();
+        let step = Stream::new(Proto::Udp).datagram(
+            message,
+            &mut Context {
+                rules: rules("block"),
+                facts: &mut Facts {
+                    app: Vec::new(),
+                    dst: ([203, 0, 113, 9], port).into(),
+                    proto: Proto::Udp,
+                    names: Vec::new(),
+                    wall: 0,
+                },
+                now: Duration::from_secs(1),
+                room: usize::MAX,
+                can_ask: false,
+                scratch: &mut Scratch::default(),
+                notices: &mut notices,
+            },
+        );
+        let blocked = matches!(step.gate, Gate::Block(_));
+        assert!(blocked || !parts.iter().any(whole));
+        assert_eq!(step.release, if blocked { 0 } else { message.len() });
     }
 }
 

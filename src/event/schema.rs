@@ -60,7 +60,7 @@ fn every_value_is_documented() {
     check("confidence", variants!(Confidence: Exact, Shape));
     check(
         "chain",
-        variants!(Wrapper: Percent, Json, Base64, Hex, Chunked, Http2, Websocket, Mqtt),
+        variants!(Wrapper: Percent, Json, Base64, Hex, Chunked, Http2, Websocket, Mqtt, Coap),
     );
     check(
         "spelling",

@@ -750,21 +750,51 @@ pub(super) fn datagram(flow: &mut Flow<'_>, payload: &[u8]) {
     flow.call(|stream, held, cx| stream.datagram(held, cx));
 }
 
+/// A CoAP request with options, each with its distance from the one before.
+fn request_by_coap(options: &[(u8, &[u8])], payload: &[u8]) -> Vec<u8> {
+    let mut message = vec![0x41, 0x02, 0x12, 0x34, b't'];
+    for (delta, value) in options {
+        let nibble = |value: u8| value.min(13);
+        let length = value.len() as u8;
+        message.push(nibble(*delta) << 4 | nibble(length));
+        let more = [*delta, length].into_iter().filter(|value| *value >= 13);
+        message.extend(more.map(|value| value - 13));
+        message.extend_from_slice(value);
+    }
+    if !payload.is_empty() {
+        message.push(0xff);
+        message.extend_from_slice(payload);
+    }
+    message
+}
+
+#[test]
+fn judges_the_destination_that_coap_names() {
+    let config = "[[rule]]\nto = \"tracker.example\"\naction = \"block\"\n";
+    let config = Config::parse("policy.toml", config).expect("the policy is valid");
+    let rules = Rules {
+        policy: Arc::new(Policy::new(config, Vec::new()).expect("no lists")),
+        ..rules("allow")
+    };
+    let mut flow = Flow::new(Proto::Udp, 5683, &rules);
+    datagram(&mut flow, &request_by_coap(&[(3, b"fine.example")], b"x"));
+    assert!(!flow.blocked());
+    datagram(&mut flow, &request_by_coap(&[(3, b"tracker.example")], b"x"));
+    assert!(flow.blocked());
+}
+
 #[test]
 fn judges_datagrams() {
-    use Wrapper::{Base64, Hex, Json};
+    use Wrapper::{Base64, Coap, Hex, Json};
     let block = rules("block");
-    let coap = [
-        &[0x40, 0x02, 0x12, 0x34, 0xb2, b'n', b'b', 0xff][..],
-        BASE64.encode(registration().as_bytes()).as_bytes(),
-    ]
-    .concat();
+    let payload = BASE64.encode(registration().as_bytes());
+    let coap = request_by_coap(&[(11, b"nb")], payload.as_bytes());
     type Expected = Option<(Kind, Place, Vec<Wrapper>)>;
     let table: Vec<(u16, Vec<u8>, Expected)> = vec![
         (
             5683,
             coap,
-            Some((Kind::Imei, Place::Datagram, vec![Base64, Json])),
+            Some((Kind::Imei, Place::Body, vec![Coap, Base64, Json])),
         ),
         (
             53,
@@ -796,6 +826,21 @@ fn judges_datagrams() {
             Some((Kind::Imei, Place::Datagram, vec![])),
         ),
         (53, IMEI.into(), Some((Kind::Imei, Place::Datagram, vec![]))),
+        (
+            7777,
+            request_by_coap(&[(3, b"c.example"), (8, b"dev"), (0, IMEI.as_bytes())], b""),
+            Some((Kind::Imei, Place::Path, vec![Coap])),
+        ),
+        (
+            5683,
+            request_by_coap(&[(15, format!("m={EMAIL}").as_bytes())], b"{}"),
+            Some((Kind::Email, Place::Query, vec![Coap])),
+        ),
+        (
+            7777,
+            request_by_coap(&[(3, IMEI.as_bytes())], b""),
+            Some((Kind::Imei, Place::Header, vec![Coap])),
+        ),
         (9, b"hello".to_vec(), None),
     ];
     for (port, payload, expected) in table {
@@ -824,6 +869,13 @@ fn finds_a_value_that_is_cut_between_datagrams() {
         datagram(&mut flow, format!("id={}", &IMEI[..cut]).as_bytes());
         assert!(!flow.blocked());
         datagram(&mut flow, &IMEI.as_bytes()[cut..]);
+        assert!(flow.blocked(), "cut at {cut}");
+        // Blocks of one body (RFC 7959) are told from each other by their options.
+        let mut flow = Flow::new(Proto::Udp, 5683, &block);
+        for (number, part) in [&IMEI[..cut], &IMEI[cut..]].into_iter().enumerate() {
+            let block1 = [(number as u8) << 4 | 0x08 | 2];
+            datagram(&mut flow, &request_by_coap(&[(11, b"up"), (16, &block1)], part.as_bytes()));
+        }
         assert!(flow.blocked(), "cut at {cut}");
     }
 }

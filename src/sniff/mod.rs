@@ -15,6 +15,7 @@
 )]
 
 mod authority;
+mod coap;
 mod dns;
 mod hpack;
 mod http1;
@@ -28,6 +29,7 @@ mod turn;
 mod websocket;
 
 pub use authority::host;
+pub use coap::Coap;
 pub use dns::{Questions, is_dns_port};
 pub use http1::{Event, Head, Http1, Part};
 pub use http2::Http2;
