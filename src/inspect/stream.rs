@@ -2,12 +2,9 @@ use std::{fmt, time::Duration};
 
 use super::{
     Context, Gate, Step, message::Message, mux::Mux, patience::Patience, scanner::Scanner,
-    turn::Turn, unit::Unit,
+    tls::Tls, turn::Turn, unit::Unit,
 };
-use crate::{
-    event::{Action, Kind, Opaque, Place, Proto, Verdict},
-    sniff::Records,
-};
+use crate::event::{Action, Kind, Opaque, Place, Proto, Verdict};
 
 /// Inspection of the outbound direction of one flow.
 ///
@@ -59,10 +56,7 @@ pub(super) enum Phase {
     Http(Box<Message>),
     /// Units that interleave, or come as texts.
     Mux(Box<Mux>),
-    Tls {
-        records: Records,
-        clear: Scanner,
-    },
+    Tls(Box<Tls>),
     Dns,
     /// Plain bytes; `watched` of them were looked through for the beginning of TLS.
     Raw {
@@ -248,7 +242,7 @@ impl Stream {
             Phase::Turn => self.begin(rest, call, cx),
             Phase::Http(message) => self.http(message, rest, call, cx),
             Phase::Mux(mux) => self.mux(mux, rest, call, cx),
-            Phase::Tls { records, clear } => self.tls(records, clear, rest, call, cx),
+            Phase::Tls(tls) => self.tls(tls, rest, call, cx),
             Phase::Dns => self.dns(rest, call, cx),
             Phase::Raw { text, watched } => self.raw(text, watched, rest, call, cx),
         }

@@ -779,7 +779,10 @@ fn judges_the_destination_that_coap_names() {
     let mut flow = Flow::new(Proto::Udp, 5683, &rules);
     datagram(&mut flow, &request_by_coap(&[(3, b"fine.example")], b"x"));
     assert!(!flow.blocked());
-    datagram(&mut flow, &request_by_coap(&[(3, b"tracker.example")], b"x"));
+    datagram(
+        &mut flow,
+        &request_by_coap(&[(3, b"tracker.example")], b"x"),
+    );
     assert!(flow.blocked());
 }
 
@@ -874,7 +877,10 @@ fn finds_a_value_that_is_cut_between_datagrams() {
         let mut flow = Flow::new(Proto::Udp, 5683, &block);
         for (number, part) in [&IMEI[..cut], &IMEI[cut..]].into_iter().enumerate() {
             let block1 = [(number as u8) << 4 | 0x08 | 2];
-            datagram(&mut flow, &request_by_coap(&[(11, b"up"), (16, &block1)], part.as_bytes()));
+            datagram(
+                &mut flow,
+                &request_by_coap(&[(11, b"up"), (16, &block1)], part.as_bytes()),
+            );
         }
         assert!(flow.blocked(), "cut at {cut}");
     }

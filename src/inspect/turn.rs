@@ -9,11 +9,12 @@ use super::{
     patience::PAUSE,
     scanner::{Piece, Scanner, Tail, Wire},
     stream::{About, Call, Phase, Stream},
+    tls::Tls,
     unit::settle,
 };
 use crate::{
     event::{Action, NameSource, Opaque, Place},
-    sniff::{self, Protocol, Record, Records, Sniffed},
+    sniff::{self, Protocol, Sniffed},
 };
 
 /// What became of the bytes at hand.
@@ -66,11 +67,8 @@ impl Stream {
             Protocol::Mqtt => Phase::Mux(Box::new(Mux::mqtt(self.base))),
             Protocol::Tls => {
                 self.tell_opaque(Opaque::Tls, cx);
-                let clear = Scanner::new(Place::Stream, &[], self.base);
-                Phase::Tls {
-                    records: Records::default(),
-                    clear,
-                }
+                let context = cx.rules.detector.context();
+                Phase::Tls(Box::new(Tls::new(self.base, &[], context)))
             }
             Protocol::Dns => Phase::Dns,
             Protocol::Raw => self.raw_from(self.base),
@@ -193,75 +191,6 @@ impl Stream {
         }
     }
 
-    pub(super) fn tls(
-        &mut self,
-        mut records: Records,
-        mut clear: Scanner,
-        rest: &[u8],
-        call: Call,
-        cx: &mut Context<'_>,
-    ) -> Turn {
-        let detector = &cx.rules.detector;
-        let mut at = 0;
-        loop {
-            match records.next(&rest[at..]) {
-                Record::Header(take) | Record::Opaque(take) => at += take,
-                Record::Clear(take) => {
-                    let end = at + take;
-                    let tail = self.tail_of(end == rest.len(), call, cx);
-                    let known = self.known(end).saturating_sub(at);
-                    let wire = Wire::Stretch(self.base + at as u64);
-                    let piece = Piece {
-                        text: &rest[at..end],
-                        known,
-                        tail,
-                        wire,
-                    };
-                    let hold = clear.scan(&piece, detector, &mut self.unit);
-                    self.searched = self.searched.max(self.base + end as u64);
-                    if self.stops(cx) {
-                        records.unread(take);
-                        self.phase = Phase::Tls { records, clear };
-                        return Turn::Stop(at);
-                    }
-                    let (hold, wake) = self.hold(hold, end, tail, call, cx);
-                    let hold = hold.min(take);
-                    clear.absorb(
-                        &rest[at..end - hold],
-                        self.base + at as u64,
-                        detector.context(),
-                    );
-                    if hold > 0 {
-                        records.unread(hold);
-                        self.phase = Phase::Tls { records, clear };
-                        return Turn::Wait {
-                            release: end - hold,
-                            wake,
-                        };
-                    }
-                    at = end;
-                }
-                Record::More => {
-                    self.phase = Phase::Tls { records, clear };
-                    return Turn::Wait {
-                        release: at,
-                        wake: None,
-                    };
-                }
-                Record::Broken => {
-                    let header = records.partial_header();
-                    if header.is_empty() {
-                        return Turn::Go(at);
-                    }
-                    let start = self.base + at as u64 - header.len() as u64;
-                    self.unit.renew();
-                    self.phase = self.raw_after(start, self.base + at as u64, header, cx);
-                    return Turn::Go(at);
-                }
-            }
-        }
-    }
-
     pub(super) fn dns(&mut self, rest: &[u8], call: Call, cx: &mut Context<'_>) -> Turn {
         let length = rest
             .first_chunk()
@@ -328,17 +257,9 @@ impl Stream {
         let release = end - hold;
         if let Some((before, _)) = hello {
             self.tell_opaque(Opaque::Tls, cx);
-            let mut records = Records::default();
             let start = self.base + end as u64 - before.len() as u64;
-            let mut clear = Scanner::new(Place::Stream, &[], start);
-            let mut header = before.as_slice();
-            while let Record::Header(take) | Record::Clear(take) | Record::Opaque(take) =
-                records.next(header)
-            {
-                header = header.get(take..).unwrap_or_default();
-            }
-            clear.absorb(&before, start, detector.context());
-            self.phase = Phase::Tls { records, clear };
+            let tls = Tls::new(start, &before, detector.context());
+            self.phase = Phase::Tls(Box::new(tls));
             return Turn::Go(end);
         }
         text.absorb(&rest[..release], self.base, detector.context());
@@ -346,13 +267,13 @@ impl Stream {
         Turn::Wait { release, wake }
     }
 
-    fn tell_opaque(&mut self, why: Opaque, cx: &mut Context<'_>) {
+    pub(super) fn tell_opaque(&mut self, why: Opaque, cx: &mut Context<'_>) {
         self.opaque = Some(why);
         cx.notices.push(Notice::Opaque(why));
     }
 
     /// How many of the first `end` unreleased bytes were searched before.
-    fn known(&self, end: usize) -> usize {
+    pub(super) fn known(&self, end: usize) -> usize {
         usize::try_from(self.searched.saturating_sub(self.base)).map_or(end, |known| known.min(end))
     }
 
@@ -360,7 +281,7 @@ impl Stream {
         call == Call::Pause && cx.now >= self.news + PAUSE
     }
 
-    fn tail_of(&self, reaches_the_end: bool, call: Call, cx: &Context<'_>) -> Tail {
+    pub(super) fn tail_of(&self, reaches_the_end: bool, call: Call, cx: &Context<'_>) -> Tail {
         match call {
             _ if !reaches_the_end => Tail::Closed,
             Call::Finish => Tail::Closed,
@@ -370,7 +291,7 @@ impl Stream {
     }
 
     /// How much of a tail of `hold` bytes waits after all, and until when.
-    fn hold(
+    pub(super) fn hold(
         &mut self,
         hold: usize,
         end: usize,

@@ -17,6 +17,7 @@
 mod authority;
 mod coap;
 mod dns;
+mod hello;
 mod hpack;
 mod http1;
 mod http2;
@@ -31,6 +32,7 @@ mod websocket;
 pub use authority::host;
 pub use coap::Coap;
 pub use dns::{Questions, is_dns_port};
+pub use hello::{Hello, Indication};
 pub use http1::{Event, Head, Http1, Part};
 pub use http2::Http2;
 pub use item::{Broken, Item};
