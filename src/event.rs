@@ -163,6 +163,14 @@ pub enum Wrapper {
     Xor,
     /// Chunked transfer coding (RFC 9112).
     Chunked,
+    /// Frames of an HTTP/2 stream (RFC 9113), header fields decompressed (RFC 7541).
+    Http2,
+    /// Frames of a WebSocket message (RFC 6455), unmasked.
+    Websocket,
+    /// An MQTT packet.
+    Mqtt,
+    /// A CoAP message (RFC 7252).
+    Coap,
 }
 
 /// What was done to a registered value before it was sent.
@@ -298,7 +306,7 @@ pub enum NameSource {
     Sni,
     /// Server name indication of a QUIC Initial.
     Quic,
-    /// `Host` of an HTTP request, or its absolute target.
+    /// `Host` of an HTTP request (`:authority` in HTTP/2, `Uri-Host` in CoAP), or its absolute target.
     Http,
 }
 

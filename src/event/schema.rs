@@ -61,7 +61,7 @@ fn every_value_is_documented() {
     check(
         "chain",
         variants!(Wrapper: Percent, Json, Base64, Hex, Base32, Gzip, Zlib, Deflate, Brotli, Zstd, Zip, Multipart, Protobuf,
-            Utf16, Xor, Chunked),
+            Utf16, Xor, Chunked, Http2, Websocket, Mqtt, Coap),
     );
     check(
         "spelling",

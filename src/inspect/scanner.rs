@@ -54,6 +54,8 @@ pub(super) enum Wire<'a> {
     Stretch(u64),
     /// In stretches: index in the text, and on the wire; the first one is at index 0.
     Stretches(&'a [(usize, u64)]),
+    /// In strings that were decoded: index in the text, and where the string begins on the wire; the first one is at index 0.
+    Strings(&'a [(usize, u64)]),
 }
 
 impl Scanner {
@@ -341,6 +343,11 @@ impl Wire<'_> {
                     .get(after.saturating_sub(1))
                     .copied()
                     .unwrap_or_default()
+            }
+            Wire::Strings(strings) => {
+                let after = strings.partition_point(|(from, _)| *from <= index);
+                let string = strings.get(after.saturating_sub(1));
+                return string.copied().unwrap_or_default().1;
             }
         };
         wire + (index - from) as u64
