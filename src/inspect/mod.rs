@@ -11,6 +11,7 @@
 mod datagram;
 mod inspector;
 mod message;
+mod opened;
 mod scanner;
 mod stream;
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::cmp::Reverse;
+
 use super::{Context, Notice};
 use crate::{
     decode::{Budget, Scratch},
@@ -106,7 +108,8 @@ impl Unit {
 
 impl Found {
     /// Takes a sighting; `wire` gives offset and chain, and is asked only if the value is not known at the place.
-    /// Of several sightings since the last judgement the first on the wire counts.
+    /// Of several sightings since the last judgement the first on the wire counts; of those at one place, the one that
+    /// explains most.
     pub(super) fn see(
         &mut self,
         sighting: &Sighting,
@@ -129,7 +132,11 @@ impl Found {
             at,
             offset,
         };
-        let order = |finding: &Finding| (finding.offset, finding.chain.len(), finding.spelling);
+        let order = |finding: &Finding| {
+            let opened = finding.chain.iter().filter(|wrapper| wrapper.is_opened());
+            let (opened, layers) = (opened.count(), finding.chain.len());
+            (finding.offset, Reverse(opened), layers, finding.spelling)
+        };
         match self.fresh.iter_mut().find(same) {
             Some((_, before)) if order(&finding) < order(before) => *before = finding,
             Some(_) => {}
