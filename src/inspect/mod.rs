@@ -16,6 +16,7 @@ mod message;
 mod mux;
 #[cfg(test)]
 mod names;
+mod opened;
 mod parcel;
 mod patience;
 mod scanner;
