@@ -12,7 +12,7 @@ use untold::{
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
     policy::{Config, Facts, Policy},
-    sniff::Coap,
+    sniff::{Coap, Initials, is_long_header},
 };
 
 /// A needle in wrappers that the first bytes choose, among bytes that the rest gives: the walk shows it, wherever it looks
@@ -163,6 +163,38 @@ pub fn coap(message: &[u8]) {
         assert!(blocked || !parts.iter().any(whole));
         assert_eq!(step.release, if blocked { 0 } else { message.len() });
     }
+}
+
+/// Datagrams of QUIC, each with its length in front, in the order of the seed and reversed: what is read of the handshake does
+/// not depend on what comes again, and reading ends.
+pub fn quic(script: &[u8]) {
+    let mut datagrams = Vec::new();
+    let mut rest = script;
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+        let (datagram, after) = after.split_at(length);
+        datagrams.push(datagram);
+        rest = after;
+    }
+    let mut forwards = Initials::default();
+    let authentic: Vec<_> = datagrams.iter().map(|each| forwards.read(each)).collect();
+    let said = forwards.indication();
+    assert!(said.name.is_none() || authentic.contains(&true));
+    let mut again = Initials::default();
+    for datagram in &datagrams {
+        let authentic = again.read(datagram);
+        assert!(!authentic || datagram.len() > 40);
+    }
+    for datagram in datagrams.iter().take(4) {
+        again.read(datagram);
+    }
+    assert_eq!(again.indication().name, said.name);
+    let mut endless = Initials::default();
+    for datagram in datagrams.iter().cycle().take(64) {
+        endless.read(datagram);
+    }
+    let initials = datagrams.iter().any(|each| is_long_header(each));
+    assert!(!endless.read(&[]) && (initials || endless.indication().name.is_none()));
 }
 
 /// A stream of some framing, as it is: in whatever pieces it comes, the same is found in it, all of it goes where everything

@@ -1,8 +1,8 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Context, Gate, Step, message::Message, mux::Mux, patience::Patience, scanner::Scanner,
-    tls::Tls, turn::Turn, unit::Unit,
+    Context, Gate, Step, datagram::Handshake, message::Message, mux::Mux, patience::Patience,
+    scanner::Scanner, tls::Tls, turn::Turn, unit::Unit,
 };
 use crate::event::{Action, Kind, Opaque, Place, Proto, Verdict};
 
@@ -34,6 +34,7 @@ pub struct Stream {
     pub(super) opaque: Option<Opaque>,
     /// Context between datagrams.
     pub(super) between: Scanner,
+    pub(super) quic: Handshake,
 }
 
 /// Whether the stream goes on.
@@ -92,6 +93,7 @@ impl Stream {
             asked: Vec::new(),
             opaque: None,
             between: Scanner::new(Place::Datagram, &[], 0),
+            quic: Handshake::default(),
         }
     }
 

@@ -890,12 +890,15 @@ fn finds_a_value_that_is_cut_between_datagrams() {
 fn relays_quic_but_not_text_that_follows_it() {
     let block = rules("block");
     let mut flow = Flow::new(Proto::Udp, 443, &block);
-    let mut initial = vec![0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0];
-    initial.extend(IMEI.as_bytes());
-    initial.resize(1200, 0xee);
-    datagram(&mut flow, &initial);
+    let initial = &seed!("quic/one")[2..1202];
+    datagram(&mut flow, initial);
+    assert!(!flow.blocked());
     datagram(&mut flow, &[&[0x4f][..], &noise(60)].concat());
-    assert_eq!(flow.notices, [Notice::Opaque(Opaque::Quic)]);
+    let name = Notice::Name {
+        name: "quic.example".into(),
+        from: NameSource::Quic,
+    };
+    assert_eq!(flow.notices, [Notice::Opaque(Opaque::Quic), name]);
     datagram(&mut flow, format!("{{\"imei\":\"{IMEI}\"}}").as_bytes());
     assert!(flow.blocked());
 }
