@@ -7,7 +7,7 @@ use std::{
 };
 
 use untold::{
-    decode::{Budget, Scratch, Window, walk},
+    decode::{Budget, Scratch, Unfinished, Window, walk},
     detect::{Detector, Identity},
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
@@ -37,8 +37,10 @@ pub fn decode(script: &[u8]) {
         open: after.len() % 2 == 1,
         json: false,
         wrappers: &[],
+        streams: false,
+        unfinished: Unfinished::Read,
     };
-    let hold = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
+    let rest = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
         shown += text.bytes.len();
         let mut last = 0;
         for index in (0..text.bytes.len()).step_by(text.bytes.len() / 8 + 1) {
@@ -53,7 +55,7 @@ pub fn decode(script: &[u8]) {
             .any(|window| window == IMEI.as_bytes());
         text.bytes.len() / 2
     });
-    assert!(hold <= window.len());
+    assert!(rest.hold.max(rest.keep) <= window.len());
     assert!(shown <= window.len() + 64 * 1024 + 24 * window.len());
     assert!(found || budget.is_spent());
 }
@@ -379,7 +381,7 @@ fn rules(leak: &'static str) -> &'static Rules {
     let make = |leak: &str| {
         let identity = format!("imei = \"{IMEI}\"\nemail = \"{MAIL}\"");
         let identity = Identity::parse("identity", &identity).expect("a good identity");
-        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\""))
+        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\""))
             .and_then(|config| Policy::new(config, Vec::new()));
         Rules {
             detector: Arc::new(Detector::new(&identity, &[1; 32])),

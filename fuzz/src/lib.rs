@@ -1,4 +1,4 @@
-//! What fuzzing and the replay of the committed corpus (`tests/corpus.rs`) run: one function a target, which panics
+//! What fuzzing and the replay of the committed corpus (`tests/fuzz_corpus.rs`) run: one function a target, which panics
 //! where the library broke a promise.
 
 pub mod inspection;

@@ -24,8 +24,11 @@ pub(super) fn rules(leak: &str) -> Rules {
         "imei = \"{IMEI}\"\nimsi = \"{IMSI}\"\nwifi_mac = \"{MAC}\"\nemail = \"{EMAIL}\"\nadvertising_id = \"{GAID}\"\n"
     );
     let identity = Identity::parse("identity.toml", &identity).expect("the identity is valid");
-    let config = Config::parse("policy.toml", &format!("[default]\nleak = \"{leak}\"\n"))
-        .expect("the policy is valid");
+    let config = Config::parse(
+        "policy.toml",
+        &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\"\n"),
+    )
+    .expect("the policy is valid");
     Rules {
         detector: Arc::new(Detector::new(&identity, &[7; 32])),
         policy: Arc::new(Policy::new(config, Vec::new()).expect("there are no lists")),
@@ -200,7 +203,7 @@ macro_rules! seed {
 }
 
 fn fixtures() -> Vec<Fixture> {
-    use Kind::{AdvertisingId, Email, Imei, Imsi, WifiMac};
+    use Kind::{AdvertisingId, CellId, Email, Imei, Imsi, WifiMac};
     use Place::{Body, Header, Path, Query, Stream};
     use Wrapper::{Base64, Chunked, Hex, Http2, Json, Mqtt, Percent, Websocket};
     let json = registration();
@@ -210,6 +213,8 @@ fn fixtures() -> Vec<Fixture> {
             (Imei, at, chain.to_vec()),
             (Imsi, at, chain.to_vec()),
             (WifiMac, at, chain.to_vec()),
+            // Nobody registered it: its name tells.
+            (CellId, at, chain.to_vec()),
         ]
     };
     let nul = format!("{}\0{}", &base64[..57], &base64[57..]);
