@@ -297,7 +297,7 @@ fn send(bytes: &[u8], ends: &[usize], leak: &'static str) -> Outcome {
             Notice::Finding { finding, .. } => {
                 Some((format!("{} {:?}", finding.kind, finding.at), finding.offset))
             }
-            Notice::Name { .. } | Notice::Opaque(_) => None,
+            Notice::Name { .. } | Notice::Opaque(_) | Notice::Unread(_) => None,
         })
         .collect();
     Outcome {

@@ -22,6 +22,7 @@ impl Stream {
         self.unit.grant(payload.len());
         match self.quic(payload, cx) {
             Quic::Unread => {
+                self.unread += payload.len() as u64;
                 return Step {
                     release: payload.len(),
                     gate: Gate::Open,

@@ -93,6 +93,7 @@ fn lets_a_fine_hello_go_as_soon_as_it_is_whole() {
     flow.send(b"\x14\x03\x03\0\x01\x01\x17\x03\x03\0\x05hello");
     assert!(flow.held.is_empty());
     assert_eq!(flow.notices[0], Notice::Opaque(Opaque::Tls));
+    assert_eq!(flow.unread, 6, "the hello was read, what follows is not");
 }
 
 #[test]
@@ -218,6 +219,8 @@ fn judges_the_name_in_quic_before_the_datagram_that_completes_it_goes() {
             assert!(!flow.blocked() && flow.held.is_empty(), "{what}");
         }
         assert_eq!(names(&flow), [("quic.example", NameSource::Quic)], "{what}");
+        let sent: usize = datagrams.iter().map(|payload| payload.len()).sum();
+        assert_eq!(flow.unread, sent as u64, "{what}");
         let opaque = if what == "ECH" {
             Opaque::Ech
         } else {
