@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the framing targets: HTTP/2 by h2 and hpack, the rest as the standards say.
+"""Writes the seeds of the framing targets: HTTP/2 by h2 and hpack, QUIC by cryptography, the rest as the
+standards say.
 
     python3 fuzz/seeds.py
 
@@ -7,6 +8,8 @@ The values are synthetic, and those that the harness registers. Seeds are what a
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import pathlib
 
@@ -14,6 +17,10 @@ import h2.config
 import h2.connection
 import h2.settings
 import hpack
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hyperframe import frame
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
@@ -190,8 +197,102 @@ def coap():
     write("coap", "proxied", message([(35, b"coap://c.example/" + b"x" * 300)]))
 
 
+SALTS = {
+    1: "38762cf7f55934b34d179ae6a4c80cadccbb7f0a",
+    0x6B3343CF: "0dede3def700a6db819381be6e269dcbf9bd2ed9",
+    0xFF00001D: "afbfec289993d24c9e9786f19c6111e04390a899",
+}
+
+
+def varint(value):
+    for width, bits in ((1, 6), (2, 14), (4, 30)):
+        if value < 1 << bits:
+            return (value | {1: 0, 2: 1, 4: 2}[width] << bits).to_bytes(width, "big")
+    raise ValueError(value)
+
+
+def expand(secret, label, length):
+    """RFC 8446, 7.1."""
+    label = b"tls13 " + label
+    info = length.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0"
+    return HKDFExpand(hashes.SHA256(), length, info).derive(secret)
+
+
+def initial(frames, dcid=b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", version=1, number=0, token=b"", size=1200):
+    """RFC 9001, 5: a client's Initial."""
+    mac = hmac.new(bytes.fromhex(SALTS[version]), dcid, hashlib.sha256).digest()
+    client = expand(mac, b"client in", 32)
+    prefix = b"quicv2 " if version == 0x6B3343CF else b"quic "
+    key, iv, hp = expand(client, prefix + b"key", 16), expand(client, prefix + b"iv", 12), expand(client, prefix + b"hp", 16)
+    kind = 1 if version == 0x6B3343CF else 0
+    head = bytes([0xC1 | kind << 4]) + version.to_bytes(4, "big") + bytes([len(dcid)]) + dcid + b"\x05scid." + varint(len(token)) + token
+    frames += b"\0" * max(0, size - len(head) - 4 - len(frames) - 16)
+    head += (0x4000 | len(frames) + 18).to_bytes(2, "big")
+    number_bytes = number.to_bytes(2, "big")
+    nonce = (int.from_bytes(iv, "big") ^ number).to_bytes(12, "big")
+    protected = AESGCM(key).encrypt(nonce, frames, head + number_bytes)
+    sample = (number_bytes + protected)[4:20]
+    encryptor = Cipher(algorithms.AES(hp), modes.ECB()).encryptor()
+    mask = encryptor.update(sample)
+    first = bytes([head[0] ^ mask[0] & 0x0F])
+    return first + head[1:] + bytes(a ^ b for a, b in zip(number_bytes, mask[1:])) + protected
+
+
+def crypto(message, start, end):
+    return b"\x06" + varint(start) + varint(len(message[start:end])) + message[start:end]
+
+
+def hello(name, keys=32, ech=False):
+    """RFC 8446, 4.1.2, with a key share of as many bytes."""
+    def extension(kind, data):
+        return kind.to_bytes(2, "big") + len(data).to_bytes(2, "big") + data
+
+    sni = len(name).to_bytes(2, "big") + name.encode()
+    extensions = extension(51, b"k" * keys) + extension(0, (len(sni) + 1).to_bytes(2, "big") + b"\0" + sni)
+    extensions += extension(0xFE0D, b"\0" * 40) if ech else b""
+    extensions += extension(57, b"\x01\x02\x43\xe8")
+    body = b"\x03\x03" + b"r" * 32 + b"\0" + b"\0\x02\x13\x01" + b"\x01\0" + len(extensions).to_bytes(2, "big") + extensions
+    return b"\x01" + len(body).to_bytes(3, "big") + body
+
+
+def flow(*datagrams):
+    return b"".join(len(each).to_bytes(2, "big") + each for each in datagrams)
+
+
+def quic():
+    one = hello("quic.example")
+    write("quic", "one", flow(initial(crypto(one, 0, None)), b"\x4f" + b"\xee" * 40))
+    write("quic", "version-2", flow(initial(crypto(one, 0, None), version=0x6B3343CF)))
+    write("quic", "draft-29", flow(initial(crypto(one, 0, None), version=0xFF00001D)))
+    # Frames of one packet in any order, with others between.
+    parts = [(60, 70), (0, 1), (70, None), (20, 60), (1, 20)]
+    mixed = b"\x01".join(crypto(one, *part) for part in parts)
+    write("quic", "shuffled", flow(initial(mixed, number=3)))
+    # A hello of three datagrams, the last one first; and a packet of another kind behind the second.
+    large = hello("quic.example", keys=2400)
+    behind = b"\xd1\0\0\0\x01\x08" + b"\x83\x94\xc8\xf0\x3e\x51\x57\x08" + b"\x05scid." + varint(30) + b"z" * 30
+    write("quic", "three-datagrams", flow(
+        initial(crypto(large, 2000, None), number=2),
+        initial(crypto(large, 1000, 2000), number=1, size=0) + behind,
+        initial(crypto(large, 0, 1000), number=0),
+    ))
+    # After a Retry the client is called otherwise, and so are the keys derived.
+    write("quic", "retry", flow(
+        initial(crypto(large, 0, 1000)),
+        initial(crypto(large, 0, 1000), dcid=b"retried!", token=b"token" * 10, number=1),
+        initial(b"\x02\x01\0\0\x01" + crypto(large, 1000, 1900), dcid=b"retried!", token=b"token" * 10, number=2),
+        initial(crypto(large, 1900, None), dcid=b"retried!", token=b"token" * 10, number=3),
+    ))
+    write("quic", "ech", flow(initial(crypto(hello("quic.example", ech=True), 0, None))))
+    named = hello(f"{IMEI}.t.example", keys=1300)
+    write("quic", "value-in-the-name", flow(initial(crypto(named, 0, 1360)), initial(crypto(named, 1360, None), number=1)))
+    forged = b"\xc3\0\0\0\x01\x08 8 bytes\0\0\x41\x00imei=" + IMEI.encode() + b";" + b"p" * 300
+    write("quic", "forged", flow(forged))
+
+
 if __name__ == "__main__":
     http2()
     websocket()
     mqtt()
     coap()
+    quic()

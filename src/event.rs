@@ -389,6 +389,8 @@ pub struct FlowEvent {
     pub name_from: Option<NameSource>,
     /// Why content could not be read, if so.
     pub opaque: Option<Opaque>,
+    /// Payload bytes from the app that could not be read, for that reason or an earlier one.
+    pub opaque_bytes: u64,
     /// Payload bytes released towards the remote end.
     pub bytes_out: u64,
     /// Payload bytes received from the remote end.

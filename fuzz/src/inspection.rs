@@ -12,7 +12,7 @@ use untold::{
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
     policy::{Config, Facts, Policy},
-    sniff::Coap,
+    sniff::{Coap, Initials, is_long_header},
 };
 
 /// A needle in wrappers that the first bytes choose, among bytes that the rest gives: the walk shows it, wherever it looks
@@ -168,6 +168,38 @@ pub fn coap(message: &[u8]) {
     }
 }
 
+/// Datagrams of QUIC, each with its length in front, in the order of the seed and reversed: what is read of the handshake does
+/// not depend on what comes again, and reading ends.
+pub fn quic(script: &[u8]) {
+    let mut datagrams = Vec::new();
+    let mut rest = script;
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+        let (datagram, after) = after.split_at(length);
+        datagrams.push(datagram);
+        rest = after;
+    }
+    let mut forwards = Initials::default();
+    let authentic: Vec<_> = datagrams.iter().map(|each| forwards.read(each)).collect();
+    let said = forwards.indication();
+    assert!(said.name.is_none() || authentic.contains(&true));
+    let mut again = Initials::default();
+    for datagram in &datagrams {
+        let authentic = again.read(datagram);
+        assert!(!authentic || datagram.len() > 40);
+    }
+    for datagram in datagrams.iter().take(4) {
+        again.read(datagram);
+    }
+    assert_eq!(again.indication().name, said.name);
+    let mut endless = Initials::default();
+    for datagram in datagrams.iter().cycle().take(64) {
+        endless.read(datagram);
+    }
+    let initials = datagrams.iter().any(|each| is_long_header(each));
+    assert!(!endless.read(&[]) && (initials || endless.indication().name.is_none()));
+}
+
 /// A stream of some framing, as it is: in whatever pieces it comes, the same is found in it, all of it goes where everything
 /// is allowed, and where nothing is, what has gone holds no finding.
 fn framed(bytes: &[u8]) {
@@ -266,7 +298,7 @@ fn send(bytes: &[u8], ends: &[usize], leak: &'static str) -> Outcome {
             Notice::Finding { finding, .. } => {
                 Some((format!("{} {:?}", finding.kind, finding.at), finding.offset))
             }
-            Notice::Name { .. } | Notice::Opaque(_) => None,
+            Notice::Name { .. } | Notice::Opaque(_) | Notice::Unread(_) => None,
         })
         .collect();
     Outcome {

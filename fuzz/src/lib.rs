@@ -40,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("websocket", inspection::websocket),
     ("mqtt", inspection::mqtt),
     ("coap", inspection::coap),
+    ("quic", inspection::quic),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.

@@ -136,6 +136,7 @@ fn events() -> Vec<Event> {
         name: None,
         name_from: None,
         opaque: None,
+        opaque_bytes: 0,
         bytes_out: 0,
         bytes_in: 0,
         verdict: Action::Block,

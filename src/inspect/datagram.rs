@@ -1,11 +1,11 @@
 use super::{
-    Context, Gate, Notice, Step,
+    Context, Gate, Step,
     scanner::{Piece, Scanner, Tail, Wire},
     stream::{State, Stream},
 };
 use crate::{
     event::{NameSource, Opaque, Place, Proto, Wrapper},
-    sniff::{self, Coap, Questions},
+    sniff::{self, Coap, Initials, Questions},
 };
 
 impl Stream {
@@ -20,14 +20,21 @@ impl Stream {
         }
         self.unit.renew();
         self.unit.grant(payload.len());
-        if self.is_quic(payload, cx) {
-            return Step {
-                release: payload.len(),
-                gate: Gate::Open,
-                wake: None,
-            };
+        match self.quic(payload, cx) {
+            Quic::Unread => {
+                self.unread += payload.len() as u64;
+                return Step {
+                    release: payload.len(),
+                    gate: Gate::Open,
+                    wake: None,
+                };
+            }
+            Quic::Stop => return self.closed(0),
+            Quic::No => {}
         }
-        self.opaque = None;
+        if !sniff::is_long_header(payload) {
+            self.opaque = None;
+        }
         if sniff::is_dns_port(cx.facts.dst.port()) && self.proto == Proto::Udp {
             self.scan_query(payload, 0, cx);
         } else if let Some(coap) = self.coap(payload, cx) {
@@ -170,15 +177,74 @@ impl Stream {
         Scanner::new(place, wrappers, start).scan(&piece, &cx.rules.detector, &mut self.unit);
     }
 
-    fn is_quic(&mut self, payload: &[u8], cx: &mut Context<'_>) -> bool {
-        let known = self.opaque == Some(Opaque::Quic);
-        if self.proto == Proto::Udp && sniff::is_long_header(payload) {
-            if !known {
-                self.opaque = Some(Opaque::Quic);
-                cx.notices.push(Notice::Opaque(Opaque::Quic));
-            }
-            return true;
+    /// Recognises QUIC by an Initial that its keys open, and judges the name and whatever else is in its ClientHello. What
+    /// only looks like QUIC, or comes without an Initial, is told as such, and searched all the same.
+    fn quic(&mut self, payload: &[u8], cx: &mut Context<'_>) -> Quic {
+        if self.proto != Proto::Udp {
+            return Quic::No;
         }
-        known && sniff::is_short_header(payload)
+        let known = matches!(self.quic, Handshake::Initials(_) | Handshake::Read);
+        if !sniff::is_long_header(payload) {
+            return match known && sniff::is_short_header(payload) {
+                true => Quic::Unread,
+                false => Quic::No,
+            };
+        }
+        if matches!(self.quic, Handshake::None) {
+            self.tell_opaque(Opaque::Quic, cx);
+            self.quic = Handshake::Unproven(Box::default());
+        }
+        let (Handshake::Initials(initials) | Handshake::Unproven(initials)) = &mut self.quic else {
+            return Quic::Unread;
+        };
+        let before = initials.handshake().len();
+        let proven = initials.read(payload) || known;
+        let said = initials.indication();
+        let piece = Piece {
+            text: initials.handshake(),
+            known: before,
+            tail: if said.done { Tail::Closed } else { Tail::Open },
+            wire: Wire::Stretch(0),
+        };
+        Scanner::new(Place::Datagram, &[], 0).scan(&piece, &cx.rules.detector, &mut self.unit);
+        if !proven {
+            return Quic::No;
+        }
+        if said.encrypted && self.opaque != Some(Opaque::Ech) {
+            self.tell_opaque(Opaque::Ech, cx);
+        }
+        self.quic = match std::mem::replace(&mut self.quic, Handshake::Read) {
+            Handshake::Initials(initials) | Handshake::Unproven(initials) if !said.done => {
+                Handshake::Initials(initials)
+            }
+            _ => Handshake::Read,
+        };
+        let names = said.name.as_slice();
+        let stops = self.stops(cx) || !names.is_empty() && self.name(names, NameSource::Quic, cx);
+        if stops { Quic::Stop } else { Quic::Unread }
     }
+}
+
+/// What a datagram is to QUIC.
+enum Quic {
+    /// None of it, as far as is proven.
+    No,
+    /// A packet that only its receiver reads.
+    Unread,
+    /// A packet that does not go.
+    Stop,
+}
+
+/// How much of a QUIC handshake was read.
+#[derive(Default)]
+pub(super) enum Handshake {
+    /// Nothing that looks like one.
+    #[default]
+    None,
+    /// Packets that look like one, and none that proves it.
+    Unproven(Box<Initials>),
+    /// Some of the ClientHello.
+    Initials(Box<Initials>),
+    /// All there is.
+    Read,
 }

@@ -210,7 +210,7 @@ impl Inspector {
                     }
                     inspection.opaque = Some(why);
                 }
-                Notice::Name { .. } => {}
+                Notice::Name { .. } | Notice::Unread(_) => {}
             }
         }
         inspection

@@ -85,6 +85,8 @@ pub enum Notice {
     },
     /// From here on, content cannot be read; once per reason and stretch.
     Opaque(Opaque),
+    /// This many of the bytes that came could not be read.
+    Unread(u64),
 }
 
 /// How far a stream may go.

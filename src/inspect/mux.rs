@@ -314,6 +314,7 @@ impl Stream {
             over: mux.broken || call == Call::Finish,
             full: rest.len() >= cx.room,
             base: self.base,
+            unread: 0,
             stopped: None,
         };
         let allowed = &self.allowed;
@@ -321,6 +322,7 @@ impl Stream {
             |parcel: &mut Parcel| judge.keeps(parcel, &mut wait, allowed, &mut search, cx);
         mux.parcels.done.retain_mut(&mut keeps);
         mux.parcels.open.retain_mut(|(_, parcel)| keeps(parcel));
+        self.unread += judge.unread;
         let end = self.base + rest.len() as u64;
         let from = wait.from.map_or(end, |from| from.clamp(self.base, end));
         let release = (from - self.base) as usize;
@@ -347,6 +349,8 @@ struct Judge {
     full: bool,
     /// Wire position of the first byte that has not gone.
     base: u64,
+    /// Bytes that could not be read.
+    unread: u64,
     /// The first verdict that is no allow, and the kinds of its unit. Those after it are judged when it is settled.
     stopped: Option<(Verdict, Vec<Kind>)>,
 }
@@ -361,6 +365,7 @@ impl Judge {
         search: &mut Search<'_>,
         cx: &mut Context<'_>,
     ) -> bool {
+        self.unread += std::mem::take(&mut parcel.unread);
         let start = parcel.held.unwrap_or(self.base);
         if self.stopped.is_some() {
             if parcel.held.is_some() || parcel.is_due() {

@@ -1,7 +1,7 @@
 //! Names that flows give: judged before the bytes that give them go.
 
 use super::{
-    tests::{Flow, IMEI, noise, rules},
+    tests::{Flow, IMEI, datagram, noise, rules},
     *,
 };
 use crate::{event::Proto, policy::Config};
@@ -93,6 +93,7 @@ fn lets_a_fine_hello_go_as_soon_as_it_is_whole() {
     flow.send(b"\x14\x03\x03\0\x01\x01\x17\x03\x03\0\x05hello");
     assert!(flow.held.is_empty());
     assert_eq!(flow.notices[0], Notice::Opaque(Opaque::Tls));
+    assert_eq!(flow.unread, 6, "the hello was read, what follows is not");
 }
 
 #[test]
@@ -180,4 +181,91 @@ fn finds_a_value_in_the_name_that_a_hello_gives() {
         assert!(flow.blocked());
         assert!(flow.gone <= 5, "more than the record's header went");
     }
+}
+
+/// The datagrams of a seed: each with its length in front.
+fn datagrams(mut seed: &[u8]) -> Vec<&[u8]> {
+    let mut datagrams = Vec::new();
+    while let Some((length, rest)) = seed.split_first_chunk() {
+        let (datagram, rest) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
+        datagrams.push(datagram);
+        seed = rest;
+    }
+    datagrams
+}
+
+macro_rules! seed {
+    ($name:literal) => {
+        datagrams(include_bytes!(concat!("../../fuzz/corpus/quic/", $name)))
+    };
+}
+
+#[test]
+fn judges_the_name_in_quic_before_the_datagram_that_completes_it_goes() {
+    let lenient = lenient();
+    let block = with("[[rule]]\nto = \"quic.example\"\naction = \"block\"\n");
+    for (what, datagrams, name_in) in [
+        ("one", seed!("one"), 0),
+        ("version 2", seed!("version-2"), 0),
+        ("draft 29", seed!("draft-29"), 0),
+        ("shuffled", seed!("shuffled"), 0),
+        ("three datagrams", seed!("three-datagrams"), 2),
+        ("after a retry", seed!("retry"), 3),
+        ("ECH", seed!("ech"), 0),
+    ] {
+        let mut flow = Flow::new(Proto::Udp, 443, &lenient);
+        for payload in &datagrams {
+            datagram(&mut flow, payload);
+            assert!(!flow.blocked() && flow.held.is_empty(), "{what}");
+        }
+        assert_eq!(names(&flow), [("quic.example", NameSource::Quic)], "{what}");
+        let sent: usize = datagrams.iter().map(|payload| payload.len()).sum();
+        assert_eq!(flow.unread, sent as u64, "{what}");
+        let opaque = if what == "ECH" {
+            Opaque::Ech
+        } else {
+            Opaque::Quic
+        };
+        assert_eq!(flow.stream.opaque(), Some(opaque), "{what}");
+        let mut flow = Flow::new(Proto::Udp, 443, &block);
+        for (number, payload) in datagrams.iter().enumerate() {
+            if flow.blocked() {
+                break;
+            }
+            datagram(&mut flow, payload);
+            assert_eq!(flow.blocked(), number >= name_in, "{what}: {number}");
+        }
+    }
+}
+
+#[test]
+fn searches_what_only_looks_like_quic() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Udp, 443, &block);
+    datagram(&mut flow, seed!("forged")[0]);
+    assert!(flow.blocked());
+    let mut flow = Flow::new(Proto::Udp, 443, &block);
+    let mut changed = seed!("one")[0].to_vec();
+    changed[600] ^= 1;
+    datagram(&mut flow, &changed);
+    assert_eq!(flow.stream.opaque(), Some(Opaque::Quic), "it looks like it");
+    datagram(
+        &mut flow,
+        format!("@\u{1}\u{2}\u{3} imei={IMEI} and on").as_bytes(),
+    );
+    assert!(flow.blocked());
+}
+
+#[test]
+fn finds_a_value_in_the_name_that_quic_gives() {
+    let block = rules("block");
+    let mut flow = Flow::new(Proto::Udp, 443, &block);
+    let [first, second] = seed!("value-in-the-name")[..] else {
+        panic!("two datagrams");
+    };
+    datagram(&mut flow, first);
+    assert!(!flow.blocked());
+    datagram(&mut flow, second);
+    assert!(flow.blocked());
+    assert_eq!(flow.findings().len(), 1);
 }

@@ -25,6 +25,8 @@ pub(super) struct Parcel {
     fresh: bool,
     /// When something came last.
     pub(super) news: Duration,
+    /// Bytes that came when its budget was spent.
+    pub(super) unread: u64,
     pub(super) unit: Unit,
     passages: Vec<Passage>,
 }
@@ -55,6 +57,7 @@ impl Parcel {
             ended: false,
             fresh: false,
             news: Duration::ZERO,
+            unread: 0,
             unit: Unit::default(),
             passages: Vec::new(),
         }
@@ -82,6 +85,9 @@ impl Parcel {
         self.news = now;
         self.fresh = true;
         self.unit.grant(bytes.len());
+        if self.unit.is_spent() {
+            self.unread += bytes.len() as u64;
+        }
         let open = self
             .passages
             .iter()

@@ -1,8 +1,8 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Context, Gate, Step, message::Message, mux::Mux, patience::Patience, scanner::Scanner,
-    tls::Tls, turn::Turn, unit::Unit,
+    Context, Gate, Notice, Step, datagram::Handshake, message::Message, mux::Mux,
+    patience::Patience, scanner::Scanner, tls::Tls, turn::Turn, unit::Unit,
 };
 use crate::event::{Action, Kind, Opaque, Place, Proto, Verdict};
 
@@ -32,8 +32,11 @@ pub struct Stream {
     /// Kinds that the question of the last step is about, with all others in their unit.
     pub(super) asked: Vec<Kind>,
     pub(super) opaque: Option<Opaque>,
+    /// Bytes that could not be read and were not told yet.
+    pub(super) unread: u64,
     /// Context between datagrams.
     pub(super) between: Scanner,
+    pub(super) quic: Handshake,
 }
 
 /// Whether the stream goes on.
@@ -91,7 +94,9 @@ impl Stream {
             allowed: Vec::new(),
             asked: Vec::new(),
             opaque: None,
+            unread: 0,
             between: Scanner::new(Place::Datagram, &[], 0),
+            quic: Handshake::default(),
         }
     }
 
@@ -146,6 +151,10 @@ impl Stream {
         let step = run(self, cx);
         self.unit.swap_scratch(cx.scratch);
         cx.scratch.trim();
+        if self.unread > 0 {
+            let unread = std::mem::take(&mut self.unread);
+            cx.notices.push(Notice::Unread(unread));
+        }
         step
     }
 
@@ -208,9 +217,13 @@ impl Stream {
         }
         let end = self.base + bytes.len() as u64;
         if end > self.seen {
+            let new = end - self.seen;
             self.news = cx.now;
-            self.unit.grant((end - self.seen) as usize);
+            self.unit.grant(new as usize);
             self.seen = end;
+            if self.unit.is_spent() {
+                self.unread += new;
+            }
         }
         let mut done = 0;
         loop {

@@ -46,6 +46,8 @@ pub(super) struct Flow<'r> {
     pub(super) room: usize,
     pub(super) can_ask: bool,
     pub(super) notices: Vec<Notice>,
+    /// Bytes that could not be read.
+    pub(super) unread: u64,
     pub(super) held: Vec<u8>,
     pub(super) gone: usize,
     pub(super) wake: Option<Duration>,
@@ -68,6 +70,7 @@ impl<'r> Flow<'r> {
             room: 256 * 1024,
             can_ask: false,
             notices: Vec::new(),
+            unread: 0,
             held: Vec::new(),
             gone: 0,
             wake: None,
@@ -86,6 +89,13 @@ impl<'r> Flow<'r> {
             notices: &mut self.notices,
         };
         let step = call(&mut self.stream, &self.held, &mut cx);
+        self.notices.retain(|notice| match notice {
+            Notice::Unread(bytes) => {
+                self.unread += bytes;
+                false
+            }
+            Notice::Finding { .. } | Notice::Name { .. } | Notice::Opaque(_) => true,
+        });
         assert!(step.release <= self.held.len());
         self.held.drain(..step.release);
         self.gone += step.release;
@@ -133,7 +143,7 @@ impl<'r> Flow<'r> {
                     finding.offset,
                     finding.chain.clone(),
                 )),
-                Notice::Name { .. } | Notice::Opaque(_) => None,
+                Notice::Name { .. } | Notice::Opaque(_) | Notice::Unread(_) => None,
             })
             .collect();
         found.sort();
@@ -478,8 +488,9 @@ fn finds_the_same_with_a_pause_anywhere() {
                 found
                     .into_iter()
                     .map(|(kind, at, offset, _)| (kind, at, offset))
-                    .collect::<Vec<_>>()
+                    .collect::<std::collections::BTreeSet<_>>()
             };
+            // Half an address at a pause is one by its shape, before it is whole.
             assert_eq!(
                 places(flow.findings()),
                 places(whole.clone()),
@@ -897,12 +908,15 @@ fn finds_a_value_that_is_cut_between_datagrams() {
 fn relays_quic_but_not_text_that_follows_it() {
     let block = rules("block");
     let mut flow = Flow::new(Proto::Udp, 443, &block);
-    let mut initial = vec![0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0];
-    initial.extend(IMEI.as_bytes());
-    initial.resize(1200, 0xee);
-    datagram(&mut flow, &initial);
+    let initial = &seed!("quic/one")[2..1202];
+    datagram(&mut flow, initial);
+    assert!(!flow.blocked());
     datagram(&mut flow, &[&[0x4f][..], &noise(60)].concat());
-    assert_eq!(flow.notices, [Notice::Opaque(Opaque::Quic)]);
+    let name = Notice::Name {
+        name: "quic.example".into(),
+        from: NameSource::Quic,
+    };
+    assert_eq!(flow.notices, [Notice::Opaque(Opaque::Quic), name]);
     datagram(&mut flow, format!("{{\"imei\":\"{IMEI}\"}}").as_bytes());
     assert!(flow.blocked());
 }

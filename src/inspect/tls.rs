@@ -130,7 +130,10 @@ impl Stream {
         loop {
             match records.next(&rest[at..]) {
                 Record::Header(take) => at += take,
-                Record::Opaque(take) => at += take,
+                Record::Opaque(take) => {
+                    at += take;
+                    self.unread += take as u64;
+                }
                 Record::Clear(take) => {
                     let end = at + take;
                     let tail = self.tail_of(end == rest.len(), call, cx);

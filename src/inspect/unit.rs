@@ -65,6 +65,11 @@ impl Unit {
         self.lost = true;
     }
 
+    /// Whether something in it was left unread.
+    pub(super) fn is_spent(&self) -> bool {
+        self.budget.is_spent() || self.lost
+    }
+
     pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget, &mut Scratch) {
         (&mut self.found, &mut self.budget, &mut self.scratch)
     }
@@ -118,7 +123,7 @@ impl Unit {
     }
 
     fn judge_budget(&mut self, cx: &mut Context<'_>) -> Option<Verdict> {
-        if self.told_budget || !(self.budget.is_spent() || self.lost) {
+        if self.told_budget || !self.is_spent() {
             return None;
         }
         self.told_budget = true;

@@ -136,7 +136,7 @@ impl<'s> Flow<'s> {
     fn findings(self) -> Vec<Finding> {
         let finding = |notice| match notice {
             Notice::Finding { finding, .. } => Some(finding),
-            Notice::Name { .. } | Notice::Opaque(_) => None,
+            Notice::Name { .. } | Notice::Opaque(_) | Notice::Unread(_) => None,
         };
         self.notices.into_iter().filter_map(finding).collect()
     }

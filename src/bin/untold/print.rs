@@ -309,6 +309,7 @@ pub mod tests {
             name: None,
             name_from: None,
             opaque,
+            opaque_bytes: opaque.map_or(0, |_| bytes_out / 2),
             bytes_out,
             bytes_in: 0,
             verdict,
