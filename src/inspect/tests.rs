@@ -909,3 +909,5 @@ fn holds_an_unfinished_value_behind_an_unfinished_escape() {
         }
     }
 }
+
+mod shapes;
