@@ -910,4 +910,5 @@ fn holds_an_unfinished_value_behind_an_unfinished_escape() {
     }
 }
 
+mod digests;
 mod shapes;
