@@ -60,7 +60,8 @@ fn every_value_is_documented() {
     check("confidence", variants!(Confidence: Exact, Shape));
     check(
         "chain",
-        variants!(Wrapper: Percent, Json, Base64, Hex, Chunked),
+        variants!(Wrapper: Percent, Json, Base64, Hex, Base32, Gzip, Zlib, Deflate, Brotli, Zstd, Zip, Multipart, Protobuf,
+            Utf16, Xor, Chunked, Http2, Websocket, Mqtt, Coap),
     );
     check(
         "spelling",

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::unit::{Stands, Unit};
 use crate::{
-    decode::{self, Text, Window},
+    decode::{self, Text, Unfinished, Window},
     detect::{Detector, Hit, Seen},
     event::{Confidence, Place, Spelling, Wrapper},
 };
@@ -54,6 +54,8 @@ pub(super) enum Wire<'a> {
     Stretch(u64),
     /// In stretches: index in the text, and on the wire; the first one is at index 0.
     Stretches(&'a [(usize, u64)]),
+    /// In strings that were decoded: index in the text, and where the string begins on the wire; the first one is at index 0.
+    Strings(&'a [(usize, u64)]),
 }
 
 impl Scanner {
@@ -195,6 +197,8 @@ impl Scanner {
             open: tail != Tail::Closed,
             json: self.json == Some(true),
             wrappers: self.wrappers,
+            streams: false,
+            unfinished: Unfinished::Read,
         };
         let (found, budget, scratch) = unit.parts();
         let mut hits: Vec<Hit> = Vec::new();
@@ -240,7 +244,11 @@ impl Scanner {
                 if ending == Ending::Continues {
                     continue;
                 }
-                if (hit.open || ending == Ending::Unknown) && text.open && tail == Tail::Open {
+                let undecided = (hit.open || ending == Ending::Unknown) && text.open;
+                if undecided && text.more {
+                    continue;
+                }
+                if undecided && tail == Tail::Open {
                     hold = hold.max(text.bytes.len() - hit.start);
                     continue;
                 }
@@ -259,6 +267,7 @@ impl Scanner {
             }
             hold
         })
+        .hold
     }
 
     /// Whether the byte at `index` of a view belongs to another text.
@@ -334,6 +343,11 @@ impl Wire<'_> {
                     .get(after.saturating_sub(1))
                     .copied()
                     .unwrap_or_default()
+            }
+            Wire::Strings(strings) => {
+                let after = strings.partition_point(|(from, _)| *from <= index);
+                let string = strings.get(after.saturating_sub(1));
+                return string.copied().unwrap_or_default().1;
             }
         };
         wire + (index - from) as u64

@@ -13,6 +13,8 @@ pub(super) struct Unit {
     found: Found,
     budget: Budget,
     told_budget: bool,
+    /// Something could not be followed.
+    lost: bool,
     /// Lent by the caller while the stream runs.
     scratch: Scratch,
 }
@@ -56,6 +58,11 @@ impl Unit {
     /// Adds what `bytes` newly arrived bytes entitle to.
     pub(super) fn grant(&mut self, bytes: usize) {
         self.budget.grant(bytes);
+    }
+
+    /// Something in the unit could not be followed within its bounds: that is told as a spent budget is.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
     }
 
     pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget, &mut Scratch) {
@@ -111,7 +118,7 @@ impl Unit {
     }
 
     fn judge_budget(&mut self, cx: &mut Context<'_>) -> Option<Verdict> {
-        if self.told_budget || !self.budget.is_spent() {
+        if self.told_budget || !(self.budget.is_spent() || self.lost) {
             return None;
         }
         self.told_budget = true;

@@ -246,6 +246,8 @@ fn wrapper_word(wrapper: Wrapper) -> String {
     match wrapper {
         Wrapper::Json => "JSON".into(),
         Wrapper::Percent => "percent-encoding".into(),
+        Wrapper::Utf16 => "UTF-16".into(),
+        Wrapper::Xor => "XOR".into(),
         other => word(&other),
     }
 }
