@@ -1021,3 +1021,6 @@ fn holds_an_unfinished_value_behind_an_unfinished_escape() {
         }
     }
 }
+
+mod digests;
+mod shapes;
