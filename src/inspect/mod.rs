@@ -9,12 +9,20 @@
 #![forbid(unsafe_code)]
 
 mod datagram;
+#[cfg(test)]
+mod framings;
 mod inspector;
 mod message;
+mod mux;
+#[cfg(test)]
+mod names;
+mod parcel;
+mod patience;
 mod scanner;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod turn;
 mod unit;
 
