@@ -33,7 +33,7 @@ fn found(flow: &Flow<'_>) -> Vec<(Kind, Confidence, Place, u64)> {
                 finding.at,
                 finding.offset,
             )),
-            Notice::Name { .. } | Notice::Opaque(_) => None,
+            Notice::Name { .. } | Notice::Opaque(_) | Notice::Unread(_) => None,
         })
         .collect();
     found.sort();
