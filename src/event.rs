@@ -163,6 +163,14 @@ pub enum Wrapper {
     Xor,
     /// Chunked transfer coding (RFC 9112).
     Chunked,
+    /// Frames of an HTTP/2 stream (RFC 9113), header fields decompressed (RFC 7541).
+    Http2,
+    /// Frames of a WebSocket message (RFC 6455), unmasked.
+    Websocket,
+    /// An MQTT packet.
+    Mqtt,
+    /// A CoAP message (RFC 7252).
+    Coap,
 }
 
 impl Wrapper {
@@ -214,6 +222,12 @@ pub enum Spelling {
     Varint,
     /// Two decimal digits a byte, either nibble first.
     Bcd,
+    /// Coordinates in other digits: rounded, or of a place within 200 metres.
+    Rounded,
+    /// Coordinates as whole numbers of millionths or ten-millionths of a degree.
+    Scaled,
+    /// Coordinates as IEEE 754 numbers.
+    Float,
     /// Unsalted MD5 of a textual spelling, or its middle 16 digits.
     Md5,
     /// Unsalted SHA-1 of a textual spelling.
@@ -261,6 +275,9 @@ pub struct Finding {
     pub at: Place,
     /// Bytes on the wire from the start of `at`.
     pub offset: u64,
+    /// What the sender calls it: a JSON pointer (RFC 6901), or the name of a form field, header, part or element. `*` stands
+    /// for a name that holds a value.
+    pub field: Option<Arc<str>>,
 }
 
 /// What is done with a flow.
@@ -309,7 +326,7 @@ pub enum NameSource {
     Sni,
     /// Server name indication of a QUIC Initial.
     Quic,
-    /// `Host` of an HTTP request, or its absolute target.
+    /// `Host` of an HTTP request (`:authority` in HTTP/2, `Uri-Host` in CoAP), or its absolute target.
     Http,
 }
 

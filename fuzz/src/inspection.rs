@@ -12,6 +12,7 @@ use untold::{
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
     policy::{Config, Facts, Policy},
+    sniff::Coap,
 };
 
 /// A needle in wrappers that the first bytes choose, among bytes that the rest gives: the walk shows it, wherever it looks
@@ -96,6 +97,111 @@ pub fn stream(script: &[u8]) {
             gone.findings,
             bytes[..blocked.gone].escape_ascii()
         );
+    }
+}
+
+/// What a client sends in HTTP/2, with its preface or without.
+pub fn http2(bytes: &[u8]) {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let rest = bytes.strip_prefix(PREFACE).unwrap_or(bytes);
+    framed(&[PREFACE, rest].concat());
+}
+
+/// What a client sends after asking for WebSocket, with the question or without.
+pub fn websocket(bytes: &[u8]) {
+    const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+    if bytes.starts_with(b"GET /chat") {
+        framed(bytes);
+    } else {
+        framed(&[UPGRADE, bytes].concat());
+    }
+}
+
+/// What a client sends in MQTT, with its CONNECT or without.
+pub fn mqtt(bytes: &[u8]) {
+    const CONNECT: &[u8] = b"\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02id";
+    if bytes.first() == Some(&0x10) {
+        framed(bytes);
+    } else {
+        framed(&[CONNECT, bytes].concat());
+    }
+}
+
+/// A datagram in CoAP or nearly: its parts lie in it one after another, and what is in one of them is found.
+pub fn coap(message: &[u8]) {
+    for port in [5683, 9999] {
+        let Some(coap) = Coap::parse(message, port) else {
+            continue;
+        };
+        let options = [&coap.path, &coap.query, &coap.hosts, &coap.options];
+        let mut parts: Vec<_> = options.into_iter().flatten().cloned().collect();
+        parts.sort_by_key(|part| (part.start, part.end));
+        parts.insert(0, coap.head.clone());
+        parts.push(coap.payload.clone());
+        for pair in parts.windows(2) {
+            assert!(pair[0].end <= pair[1].start, "{pair:?}");
+        }
+        assert_eq!(coap.payload.end, message.len());
+        let whole = |part: &std::ops::Range<usize>| &message[part.clone()] == IMEI.as_bytes();
+        let mut notices = Vec::new();
+        let step = Stream::new(Proto::Udp).datagram(
+            message,
+            &mut Context {
+                rules: rules("block"),
+                facts: &mut Facts {
+                    app: Vec::new(),
+                    dst: ([203, 0, 113, 9], port).into(),
+                    proto: Proto::Udp,
+                    names: Vec::new(),
+                    wall: 0,
+                },
+                now: Duration::from_secs(1),
+                room: usize::MAX,
+                can_ask: false,
+                scratch: &mut Scratch::default(),
+                notices: &mut notices,
+            },
+        );
+        let blocked = matches!(step.gate, Gate::Block(_));
+        assert!(blocked || !parts.iter().any(whole));
+        assert_eq!(step.release, if blocked { 0 } else { message.len() });
+    }
+}
+
+/// A stream of some framing, as it is: in whatever pieces it comes, the same is found in it, all of it goes where everything
+/// is allowed, and where nothing is, what has gone holds no finding.
+fn framed(bytes: &[u8]) {
+    let whole = send(bytes, &[], "allow");
+    assert_eq!(whole.gone, bytes.len());
+    let sum = bytes
+        .iter()
+        .fold(7, |sum, byte| sum * 31 % 65_521 + usize::from(*byte));
+    let step = sum % 23 + 1;
+    let few = [sum % (bytes.len() + 1)];
+    let many: Vec<usize> = (1..bytes.len()).step_by(step).collect();
+    for ends in [&few[..], &many] {
+        let pieces = send(bytes, ends, "allow");
+        assert_eq!(pieces.gone, bytes.len());
+        assert_eq!(
+            whole.places(),
+            pieces.places(),
+            "in pieces at {ends:?} {}",
+            bytes.escape_ascii()
+        );
+    }
+    for ends in [&[][..], &few, &many] {
+        let blocked = send(bytes, ends, "block");
+        assert_eq!(blocked.blocked, !whole.findings.is_empty());
+        if blocked.blocked {
+            let gone = send(&bytes[..blocked.gone], &[], "allow");
+            let told = |finding| blocked.findings.contains(finding);
+            assert!(
+                !gone.findings.iter().any(told),
+                "what had gone says it: {:?} in pieces at {ends:?}: {}",
+                gone.findings,
+                bytes[..blocked.gone].escape_ascii()
+            );
+        }
     }
 }
 
@@ -244,7 +350,7 @@ fn rules(leak: &'static str) -> &'static Rules {
     let make = |leak: &str| {
         let identity = format!("imei = \"{IMEI}\"\nemail = \"{MAIL}\"");
         let identity = Identity::parse("identity", &identity).expect("a good identity");
-        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\""))
+        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\""))
             .and_then(|config| Policy::new(config, Vec::new()));
         Rules {
             detector: Arc::new(Detector::new(&identity, &[1; 32])),

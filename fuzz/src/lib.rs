@@ -36,6 +36,10 @@ pub const TARGETS: &[Target] = &[
     ("recording", recording),
     ("decode", inspection::decode),
     ("stream", inspection::stream),
+    ("http2", inspection::http2),
+    ("websocket", inspection::websocket),
+    ("mqtt", inspection::mqtt),
+    ("coap", inspection::coap),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.

@@ -110,6 +110,15 @@ impl Text<'_> {
         }
     }
 
+    /// The text that `bytes[index]` was decoded from, and where in it.
+    pub fn outer(&self, index: usize) -> Option<(&Text<'_>, usize)> {
+        let source = self.source(index)?;
+        let at = source
+            .layer
+            .locate(source.encoded, index.saturating_sub(source.first));
+        Some((source.outer, source.start.saturating_add(at)))
+    }
+
     /// The hexadecimal digits that adjoin `range` where it was decoded from such digits, the nearest first: before it, and
     /// after it. What bytes say there, their digits say as well, and a few more digits make another number of them.
     pub fn digits_around(&self, range: Range<usize>) -> Option<(Vec<u8>, Vec<u8>)> {

@@ -67,7 +67,12 @@ pub(super) fn of(value: &Value) -> Vec<Spelled> {
             speller.text(Spelling::Plain, boundary, text);
             speller.digests_in_each_case(text);
         }
-        Form::Location { .. } | Form::Apps(_) => {}
+        Form::Apps(names) => {
+            for name in names {
+                speller.text(Spelling::Plain, Boundary::Mail, name);
+            }
+        }
+        Form::Location { .. } => {}
     }
     speller.spelled
 }
@@ -97,8 +102,20 @@ impl Speller {
             self.digit_string(Spelling::Length, &other);
             self.digests(&other);
         }
+        if value.kind == Kind::Imei {
+            self.any_version(&digits[..14]);
+        }
         let reversed: String = digits.chars().rev().collect();
         self.text(Spelling::Reversed, Boundary::Digit, &reversed);
+    }
+
+    /// Equipment with whatever software version, which is two digits more and changes with updates.
+    fn any_version(&mut self, body: &str) {
+        for spelled in &mut self.spelled {
+            if *spelled.bytes == *body.as_bytes() {
+                spelled.right = Boundary::Version;
+            }
+        }
     }
 
     /// A number in decimal, hex, binary and BCD.
@@ -286,6 +303,7 @@ impl Speller {
         self.text(Spelling::Md5, Boundary::Hex, &hex);
         self.text(Spelling::Md5, Boundary::Hex, &hex[8..24]);
         self.raw(Spelling::Md5, &md5);
+        self.raw(Spelling::Md5, &md5[4..12]);
         let sha1 = Sha1::digest(text);
         self.text(Spelling::Sha1, Boundary::Hex, &lower_hex(&sha1));
         self.raw(Spelling::Sha1, &sha1);

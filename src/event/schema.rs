@@ -61,11 +61,11 @@ fn every_value_is_documented() {
     check(
         "chain",
         variants!(Wrapper: Percent, Json, Base64, Hex, Base32, Gzip, Zlib, Deflate, Brotli, Zstd, Zip, Multipart, Protobuf,
-            Utf16, Xor, Chunked),
+            Utf16, Xor, Chunked, Http2, Websocket, Mqtt, Coap),
     );
     check(
         "spelling",
-        variants!(Spelling: Plain, Separators, Case, Reversed, Prefix, Length, Decimal, Hex, Raw, Integer, Varint, Bcd,
+        variants!(Spelling: Plain, Separators, Case, Reversed, Prefix, Length, Decimal, Hex, Raw, Integer, Varint, Bcd, Rounded, Scaled, Float,
             Md5, Sha1, Sha256),
     );
     check(
@@ -123,6 +123,7 @@ fn events() -> Vec<Event> {
         hash: "k1:00".into(),
         at: Place::Body,
         offset: 0,
+ field: None,
     };
     let dst: SocketAddr = "203.0.113.9:80".parse().expect("an address");
     let flow = FlowEvent {

@@ -81,6 +81,16 @@ impl Message {
         progress
     }
 
+    /// Whether WebSocket is to follow it.
+    pub(super) fn upgrades(&self) -> bool {
+        self.ahead.head().upgrades
+    }
+
+    /// Whether it is no message but the beginning of HTTP/2.
+    pub(super) fn is_preface(&self) -> bool {
+        self.ahead.is_preface()
+    }
+
     /// The names in the head, once it is whole.
     pub(super) fn names(&self) -> Option<&[String]> {
         self.head_end.map(|_| self.ahead.head().names.as_slice())

@@ -9,13 +9,21 @@
 #![forbid(unsafe_code)]
 
 mod datagram;
+#[cfg(test)]
+mod framings;
 mod inspector;
 mod message;
+mod mux;
+#[cfg(test)]
+mod names;
 mod opened;
+mod parcel;
+mod patience;
 mod scanner;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod turn;
 mod unit;
 

@@ -1,13 +1,13 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     opened::{Opened, Outcome},
-    unit::Unit,
+    unit::{Stands, Unit},
 };
 use crate::{
     decode::{self, Coding, Lease, Pool, Rest, Text, Unfinished, Window},
-    detect::{Detector, Hit},
-    event::{Place, Spelling, Wrapper},
+    detect::{Detector, Hit, Seen},
+    event::{Confidence, Place, Spelling, Wrapper},
 };
 
 /// Searches one text that arrives in pieces, and says how much of its end must wait.
@@ -84,6 +84,8 @@ pub(super) enum Wire<'a> {
     Stretch(u64),
     /// In stretches: index in the text, and on the wire; the first one is at index 0.
     Stretches(&'a [(usize, u64)]),
+    /// In strings that were decoded: index in the text, and where the string begins on the wire; the first one is at index 0.
+    Strings(&'a [(usize, u64)]),
 }
 
 impl Scanner {
@@ -129,7 +131,7 @@ impl Scanner {
         detector: &Detector,
         unit: &mut Unit,
     ) -> usize {
-        if detector.is_empty() || piece.text.is_empty() {
+        if piece.text.is_empty() {
             return 0;
         }
         self.note_json(piece.text);
@@ -298,7 +300,7 @@ impl Scanner {
         };
         let rest = self.view(edge, piece, detector, unit);
         joined.truncate(carried);
-        joined.shrink_to(4 * context);
+        joined.shrink_to(2 * context);
         self.carry = joined;
         if is_last {
             return (rest, true);
@@ -508,6 +510,7 @@ impl Scanner {
         };
         let (found, budget, scratch) = unit.parts();
         let mut hits: Vec<Hit> = Vec::new();
+        let mut named: Vec<Seen> = Vec::new();
         decode::walk(window, scratch, budget, &mut |text| {
             hits.clear();
             detector.search(text.bytes, text.from, &mut hits);
@@ -516,6 +519,29 @@ impl Scanner {
             } else {
                 0
             };
+            let place = |index: usize| {
+                let at = || view.first + text.origin(index) as isize;
+                let wire = self.point.unwrap_or_else(|| match usize::try_from(at()) {
+                    Ok(at) => piece.wire.at(at),
+                    Err(_) => self.carried_at(at().unsigned_abs()),
+                });
+                Stands {
+                    offset: wire.saturating_sub(self.start),
+                    chain: text.chain(index),
+                    field: field(text, index, detector),
+                }
+            };
+            named.clear();
+            let waits =
+                detector.search_named(text.bytes, text.from, text.cut, text.open, &mut named);
+            if view.is_last {
+                hold = hold.max(waits);
+            }
+            // What is registered is told as that, and not as what it looks like besides.
+            named.retain(|seen| {
+                let same = |hit: &&Hit| hit.start < seen.value.end && seen.value.start < hit.end;
+                seen.sighting.confidence == Confidence::Exact || !hits.iter().any(|hit| same(&hit))
+            });
             for hit in &hits {
                 if text.cut && hit.start == 0
                     || self.is_inherited(&view, || text.origin(hit.end.saturating_sub(1)))
@@ -534,17 +560,21 @@ impl Scanner {
                     hold = hold.max(text.bytes.len() - hit.start);
                     continue;
                 }
-                found.see(detector.describe(hit.needle), self.place, || {
-                    if let Some(wire) = self.point {
-                        return (wire.saturating_sub(self.start), text.chain(hit.start));
-                    }
-                    let at = view.first + text.origin(hit.start) as isize;
-                    let wire = match usize::try_from(at) {
-                        Ok(at) => piece.wire.at(at),
-                        Err(_) => self.carried_at(at.unsigned_abs()),
-                    };
-                    (wire.saturating_sub(self.start), text.chain(hit.start))
-                });
+                let sighting = detector.describe(hit.needle);
+                found.see(sighting, self.place, true, || place(hit.start));
+            }
+            for seen in &named {
+                if self.is_inherited(&view, || text.origin(seen.end.saturating_sub(1))) {
+                    continue;
+                }
+                if seen.open && text.open && text.more {
+                    continue;
+                }
+                if seen.open && text.open && tail == Tail::Open {
+                    hold = hold.max(text.bytes.len() - seen.start);
+                    continue;
+                }
+                found.see(&seen.sighting, self.place, seen.alone, || place(seen.start));
             }
             hold
         })
@@ -636,8 +666,22 @@ impl Wire<'_> {
                     .copied()
                     .unwrap_or_default()
             }
+            Wire::Strings(strings) => {
+                let after = strings.partition_point(|(from, _)| *from <= index);
+                let string = strings.get(after.saturating_sub(1));
+                return string.copied().unwrap_or_default().1;
+            }
         };
         wire + (index - from) as u64
+    }
+}
+
+/// The name that a value stands under, in its own text or else in the one around that.
+fn field(text: &Text<'_>, index: usize, detector: &Detector) -> Option<Arc<str>> {
+    match (detector.field(text.bytes, index), text.outer(index)) {
+        (Some(field), _) => Some(field.into()),
+        (None, Some((outer, at))) => field(outer, at, detector),
+        (None, None) => None,
     }
 }
 

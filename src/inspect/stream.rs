@@ -1,10 +1,10 @@
 use std::{fmt, time::Duration};
 
-use super::{Context, Gate, Step, message::Message, scanner::Scanner, turn::Turn, unit::Unit};
-use crate::{
-    event::{Action, Kind, Opaque, Place, Proto, Verdict},
-    sniff::Records,
+use super::{
+    Context, Gate, Step, message::Message, mux::Mux, patience::Patience, scanner::Scanner,
+    tls::Tls, turn::Turn, unit::Unit,
 };
+use crate::event::{Action, Kind, Opaque, Place, Proto, Verdict};
 
 /// Inspection of the outbound direction of one flow.
 ///
@@ -19,16 +19,18 @@ pub struct Stream {
     pub(super) searched: u64,
     /// When the last new byte came.
     pub(super) news: Duration,
-    pub(super) tail: Option<Waiting>,
-    /// End of a tail that went unfinished because it had waited long enough.
-    pub(super) overdue: u64,
+    pub(super) tail: Patience,
     pub(super) phase: Phase,
     pub(super) unit: Unit,
     pub(super) state: State,
     /// The verdict on the connection that the flow was let through with.
     pub(super) connection: Option<Verdict>,
+    /// Whether the last turn asked to speak WebSocket from here on.
+    pub(super) upgraded: bool,
     /// Kinds that a person let go in this flow.
     pub(super) allowed: Vec<Kind>,
+    /// Kinds that the question of the last step is about, with all others in their unit.
+    pub(super) asked: Vec<Kind>,
     pub(super) opaque: Option<Opaque>,
     /// Context between datagrams.
     pub(super) between: Scanner,
@@ -48,22 +50,13 @@ pub(super) enum About {
     Content,
 }
 
-/// A tail that waits for what comes after it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    pub(super) since: Duration,
-    /// Its first byte, from the start of the stream.
-    pub(super) start: u64,
-}
-
 pub(super) enum Phase {
     /// A client's turn begins: what it is written in is not known yet.
     Turn,
     Http(Box<Message>),
-    Tls {
-        records: Records,
-        clear: Scanner,
-    },
+    /// Units that interleave, or come as texts.
+    Mux(Box<Mux>),
+    Tls(Box<Tls>),
     Dns,
     /// Plain bytes; `watched` of them were looked through for the beginning of TLS.
     Raw {
@@ -89,13 +82,14 @@ impl Stream {
             seen: 0,
             searched: 0,
             news: Duration::ZERO,
-            tail: None,
-            overdue: 0,
+            tail: Patience::default(),
             phase: Phase::Turn,
             unit: Unit::default(),
             state: State::Open,
             connection: None,
+            upgraded: false,
             allowed: Vec::new(),
+            asked: Vec::new(),
             opaque: None,
             between: Scanner::new(Place::Datagram, &[], 0),
         }
@@ -159,9 +153,9 @@ impl Stream {
     pub(super) fn resume(&mut self, about: About, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
         self.state = State::Open;
         if about == About::Content {
-            for kind in self.unit.kinds() {
-                if !self.allowed.contains(kind) {
-                    self.allowed.push(kind.clone());
+            for kind in self.asked.drain(..) {
+                if !self.allowed.contains(&kind) {
+                    self.allowed.push(kind);
                 }
             }
         }
@@ -193,6 +187,7 @@ impl Stream {
     pub(super) fn stops(&mut self, cx: &mut Context<'_>) -> bool {
         match self.unit.judge(&self.allowed, cx) {
             Some(verdict) => {
+                self.asked = self.unit.kinds().cloned().collect();
                 self.stop(verdict, About::Content);
                 true
             }
@@ -224,7 +219,7 @@ impl Stream {
                 Turn::Go(count) => {
                     done += count;
                     self.base += count as u64;
-                    self.tail = None;
+                    self.tail.rest();
                 }
                 Turn::Wait { release, wake } => {
                     self.base += release as u64;
@@ -246,7 +241,8 @@ impl Stream {
         match std::mem::replace(&mut self.phase, Phase::Turn) {
             Phase::Turn => self.begin(rest, call, cx),
             Phase::Http(message) => self.http(message, rest, call, cx),
-            Phase::Tls { records, clear } => self.tls(records, clear, rest, call, cx),
+            Phase::Mux(mux) => self.mux(mux, rest, call, cx),
+            Phase::Tls(tls) => self.tls(tls, rest, call, cx),
             Phase::Dns => self.dns(rest, call, cx),
             Phase::Raw { text, watched } => self.raw(text, watched, rest, call, cx),
         }

@@ -1,4 +1,4 @@
-use super::{Protocol, Sniffed};
+use super::{Protocol, Sniffed, authority, http2};
 
 /// Reads HTTP/1 requests (RFC 9112) as their bytes come.
 ///
@@ -60,6 +60,8 @@ pub struct Head {
     pub names: Vec<String>,
     /// Whether the client waits for `100 Continue` (RFC 9110, 10.1.1).
     pub expects: bool,
+    /// Whether the client wants to speak WebSocket from here on (RFC 6455, 4.1).
+    pub upgrades: bool,
     /// Body length, from `Content-Length`.
     length: Option<u64>,
     chunked: bool,
@@ -94,6 +96,11 @@ impl Http1 {
     /// What the head says, once it is whole.
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Whether it broke because the request line was the beginning of HTTP/2's preface.
+    pub fn is_preface(&self) -> bool {
+        matches!(self.state, State::Broken) && self.line.starts_with(http2::FIRST_LINE)
     }
 
     /// Takes the next piece from the front of `bytes`.
@@ -394,31 +401,15 @@ impl Head {
                 .trim_ascii();
             self.chunked = last.eq_ignore_ascii_case(b"chunked");
             self.unclear |= !self.chunked && !last.eq_ignore_ascii_case(b"identity");
+        } else if is("upgrade") {
+            self.upgrades |= value.eq_ignore_ascii_case(b"websocket");
         } else if is("expect") {
             self.expects |= value.eq_ignore_ascii_case(b"100-continue");
         }
     }
 
     fn note_name(&mut self, authority: &[u8]) {
-        let authority = authority
-            .split(|byte| b"/?#".contains(byte))
-            .next()
-            .unwrap_or_default();
-        let host = authority
-            .rsplit(|byte| *byte == b'@')
-            .next()
-            .unwrap_or_default();
-        let host = host.split(|byte| *byte == b':').next().unwrap_or_default();
-        let host = host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase();
-        let plausible = host.len() <= LONGEST_NAME
-            && host.iter().any(u8::is_ascii_alphabetic)
-            && host
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte));
-        if let Some(name) = String::from_utf8(host)
-            .ok()
-            .filter(|name| plausible && !self.names.contains(name))
-        {
+        if let Some(name) = authority::host(authority).filter(|name| !self.names.contains(name)) {
             self.names.push(name);
         }
     }
@@ -469,7 +460,6 @@ fn is_method(byte: u8) -> bool {
 const VERSION: &str = "HTTP/1.1";
 const VERSION_START: &[u8] = b"HTTP/1.";
 const LONGEST_METHOD: usize = 20;
-const LONGEST_NAME: usize = 253;
 /// What is kept of a line: the longest name and what stands around it.
 const LINE_KEPT: usize = 512;
 /// A head longer than this is no HTTP.

@@ -11,8 +11,23 @@ import json
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+
 try:
-    from generator import encode, exact, framed, leaks, ordinary, shapes, wrapped
+    from generator import (
+        encode,
+        exact,
+        framed,
+        leaks,
+        lookalikes,
+        nested,
+        noise,
+        odd,
+        ordinary,
+        shapes,
+        streams,
+        wrapped,
+    )
     from generator.case import Book
     from generator.values import PERSON
 except ModuleNotFoundError as missing:
@@ -22,9 +37,9 @@ DATA = Path(__file__).parent / "data"
 
 # A file each: the cases, and who adds to them.
 BOOKS = {
-    "exact.jsonl": (exact, wrapped, framed, leaks),
+    "exact.jsonl": (exact, wrapped, nested, framed, streams, odd, leaks),
     "shape.jsonl": (shapes,),
-    "ordinary.jsonl": (ordinary,),
+    "ordinary.jsonl": (ordinary, lookalikes, noise),
 }
 
 # Where in a value the one character lies that makes it somebody else's.

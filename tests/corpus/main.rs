@@ -31,7 +31,7 @@ fn finds_and_leaves_alone_at_least_what_the_document_says() {
         }
     }
     print!("{}\n{table}", table.complaints());
-    let falls = floor::falls(&table.rows());
+    let falls = floor::falls(table.rows());
     assert!(falls.is_empty(), "{}", falls.join("\n"));
 }
 

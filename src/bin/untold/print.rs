@@ -164,13 +164,12 @@ fn verdict(paint: Paint, found: &FindingEvent) -> String {
 
 /// Kind and last four characters.
 pub fn what(finding: &Finding) -> String {
-    let kind = match finding.confidence {
-        Confidence::Exact => finding.kind.to_string(),
-        Confidence::Shape => format!("{}?", finding.kind),
-    };
-    match &finding.last4 {
-        Some(last4) => format!("{kind:<14} …{last4}"),
-        None => kind,
+    let last4 = finding.last4.as_deref();
+    let last4 = last4.map_or_else(String::new, |last4| format!(" …{last4}"));
+    match finding.confidence {
+        Confidence::Exact if last4.is_empty() => finding.kind.to_string(),
+        Confidence::Exact => format!("{:<14}{last4}", finding.kind.to_string()),
+        Confidence::Shape => format!("looks like {}{last4}", finding.kind),
     }
 }
 
@@ -291,6 +290,7 @@ pub mod tests {
                 hash: "k1:00".into(),
                 at: Place::Body,
                 offset: 214,
+ field: None,
             },
             verdict,
             rule: "default.leak".into(),
@@ -327,6 +327,16 @@ pub mod tests {
         let other = finding_line(Paint::plain(None), &found(Action::Allow, true));
         assert_eq!(line.find('→'), other.find('→'));
         assert!(other.contains("approved"), "{other}");
+    }
+
+    #[test]
+    fn a_finding_by_shape_is_said_to_look_like_its_kind() {
+        let mut found = found(Action::Block, false);
+        found.finding.confidence = Confidence::Shape;
+        assert_eq!(what(&found.finding), "looks like imei …7518");
+        found.finding.kind = Kind::Location;
+        found.finding.last4 = None;
+        assert_eq!(what(&found.finding), "looks like location");
     }
 
     #[test]

@@ -118,7 +118,9 @@ ALL = [
 ]
 
 
-def carry(book, klass: str, name: str, carrier, key: str, value: str, kind: str, spelling: tuple[str, ...] = ()) -> None:
+def carry(
+    book, klass: str, name: str, carrier, key: str, value: str, kind: str, spelling: tuple[str, ...] = ()
+) -> None:
     """Adds a case with one value."""
     request, at, chain = carrier(key, value)
     book.add(klass, name, request, Expect(kind, chain, at, spelling))

@@ -93,7 +93,16 @@ class Book:
         self.cases: list[Case] = []
         encode.uses.clear()
 
-    def add(self, klass: str, name: str, sends: bytes | list[bytes], *expect: Expect, proto: str = "tcp", port: int = 80, others: bool = False) -> None:
+    def add(
+        self,
+        klass: str,
+        name: str,
+        sends: bytes | list[bytes],
+        *expect: Expect,
+        proto: str = "tcp",
+        port: int = 80,
+        others: bool = False,
+    ) -> None:
         sends = [sends] if isinstance(sends, bytes) else sends
         self.cases.append(Case(klass, name, sends, list(expect), proto, port, frozenset(encode.uses), others))
         encode.uses.clear()

@@ -69,15 +69,27 @@ def places(book: Book) -> None:
     ]
     for name, query in pairs:
         book.add("kind location", name, web.get(f"/weather?{query}&u=c"), Expect("location", (), QUERY))
-    book.add("kind location", "header", web.get("/w", {"X-Geo": f"{lat:.4f};{lon:.4f}"}), Expect("location", (), ("header",)))
+    book.add(
+        "kind location", "header", web.get("/w", {"X-Geo": f"{lat:.4f};{lon:.4f}"}), Expect("location", (), ("header",))
+    )
     book.add("kind location", "path", web.get(f"/forecast/{lat:.4f},{lon:.4f}"), Expect("location", (), ("path",)))
-    book.add("kind location", "XML", web.post(f'<gpx><trkpt lat="{lat:.6f}" lon="{lon:.6f}"/></gpx>', "application/gpx+xml"), here)
+    book.add(
+        "kind location",
+        "XML",
+        web.post(f'<gpx><trkpt lat="{lat:.6f}" lon="{lon:.6f}"/></gpx>', "application/gpx+xml"),
+        here,
+    )
     form = f"app=w&latitude={lat:.6f}&longitude={lon:.6f}"
     book.add("kind location", "form", web.post(form, "application/x-www-form-urlencoded"), here)
     for name, order in (("little-endian", "<dd"), ("big-endian", ">dd")):
         body = b"\x01\x00\x00\x10" + struct.pack(order, lat, lon) + b"\x00\x01\x41\xac\x00\x00"
         book.add("spelling doubles", f"raw, {name}", web.post(body, "application/octet-stream"), here)
-    book.add("spelling doubles", "protobuf", web.post(encode.protobuf((1, 7), (2, lat), (3, lon)), "application/x-protobuf"), here)
+    book.add(
+        "spelling doubles",
+        "protobuf",
+        web.post(encode.protobuf((1, 7), (2, lat), (3, lon)), "application/x-protobuf"),
+        here,
+    )
     nested = encode.protobuf((4, encode.protobuf((1, lat), (2, lon), (3, 12.5))), (9, "x"))
     book.add("spelling doubles", "protobuf, nested", web.post(nested, "application/x-protobuf"), here)
     body = encode.protobuf((1, ("fixed32", round(lat * 1e7))), (2, ("fixed32", round(lon * 1e7))))
@@ -115,8 +127,12 @@ def spellings(book: Book) -> None:
     for kind, name, spelling, text in spell.texts(PERSON):
         dice = random.Random(f"spelling {kind} {name}")
         row = spelling[0] if len(spelling) == 1 else "separators" if "separators" in spelling else "case"
-        for carrier in dice.sample([carriers.in_json, carriers.in_form, carriers.in_query, carriers.in_lines, carriers.in_header], 2):
-            carry(book, f"spelling {row}", f"{kind}, {name}, {carrier.__name__[3:]}", carrier, "p7", text, kind, spelling)
+        for carrier in dice.sample(
+            [carriers.in_json, carriers.in_form, carriers.in_query, carriers.in_lines, carriers.in_header], 2
+        ):
+            carry(
+                book, f"spelling {row}", f"{kind}, {name}, {carrier.__name__[3:]}", carrier, "p7", text, kind, spelling
+            )
 
 
 def digests(book: Book) -> None:
@@ -136,6 +152,11 @@ def raws(book: Book) -> None:
         dice = random.Random(f"raw {kind} {name}")
         body = b"\x00\x02" + dice.randbytes(18) + octets + dice.randbytes(11)
         row = spelling[0]
-        book.add(f"spelling {row}", f"{kind}, {name}, body", web.post(body, "application/octet-stream"), Expect(kind, (), BODY, spelling))
+        book.add(
+            f"spelling {row}",
+            f"{kind}, {name}, body",
+            web.post(body, "application/octet-stream"),
+            Expect(kind, (), BODY, spelling),
+        )
         body = dice.randbytes(5) + octets
         book.add(f"spelling {row}", f"{kind}, {name}, TCP", body, Expect(kind, (), ("stream",), spelling), port=7000)

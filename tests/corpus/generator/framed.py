@@ -10,7 +10,6 @@ from .values import PERSON
 from .wrapped import DEVICE, INNER, device
 
 
-
 def add(book: Book) -> None:
     http2(book)
     websocket(book)
@@ -18,11 +17,6 @@ def add(book: Book) -> None:
     coap(book)
     names(book)
     hellos(book)
-    line_protocols(book)
-    datagrams(book)
-    streams(book)
-    several(book)
-    late(book)
 
 
 def http2(book: Book) -> None:
@@ -31,28 +25,65 @@ def http2(book: Book) -> None:
     def way(name, stream, *expect):
         book.add("wrapper http2", name, stream, *expect)
 
-    body = lambda *chain: device("http2", *chain, at=("body", "stream"))
-    here = lambda kind, *at: Expect(kind, ("http2",), (*at, "stream"))
+    def body(*chain):
+        return device("http2", *chain, at=("body", "stream"))
+
+    def here(kind, *at):
+        return Expect(kind, ("http2",), (*at, "stream"))
+
     way("JSON", web.http2([([("content-type", "application/json")], data)]), *body("json"))
     way("gzip", web.http2([([("content-encoding", "gzip")], gzipped(data))]), *body("gzip", "json"))
     way("brotli", web.http2([([("content-encoding", "br")], encode.brotlied(data))]), *body("brotli", "json"))
     way("frames of 5 bytes", web.http2([([], data)], frame_size=5), *body("json"))
-    way("gzip in frames of 7 bytes", web.http2([([("content-encoding", "gzip")], gzipped(data))], frame_size=7), *body("gzip"))
-    way("two streams in turn", web.http2([([], b"idle " * 20), ([], data)], frame_size=11, interleaved=True), *body("json"))
+    way(
+        "gzip in frames of 7 bytes",
+        web.http2([([("content-encoding", "gzip")], gzipped(data))], frame_size=7),
+        *body("gzip"),
+    )
+    way(
+        "two streams in turn",
+        web.http2([([], b"idle " * 20), ([], data)], frame_size=11, interleaved=True),
+        *body("json"),
+    )
     way("path", web.http2([([(":path", f"/d/{PERSON.imei[0]}/x")], b"")]), here("imei", "path", "header"))
-    way("query", web.http2([([(":path", f"/d?mail={PERSON.email.replace('@', '%40')}")], b"")]), here("email", "query", "header"))
+    way(
+        "query",
+        web.http2([([(":path", f"/d?mail={PERSON.email.replace('@', '%40')}")], b"")]),
+        here("email", "query", "header"),
+    )
     way("a header", web.http2([([("x-device", PERSON.android_id)], b"")]), here("android_id", "header"))
-    way("a header of the dynamic table", web.http2([([("x-a", "1"), ("x-device", PERSON.imei[1])], b""), ([("x-device", PERSON.imei[1])], b"")]), here("imei", "header"))
-    headers = [(":method", "GET"), (":scheme", "http"), (":authority", "c.example"), (":path", "/"), ("x-gaid", PERSON.advertising_id)]
+    way(
+        "a header of the dynamic table",
+        web.http2([([("x-a", "1"), ("x-device", PERSON.imei[1])], b""), ([("x-device", PERSON.imei[1])], b"")]),
+        here("imei", "header"),
+    )
+    headers = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "c.example"),
+        (":path", "/"),
+        ("x-gaid", PERSON.advertising_id),
+    ]
     way("without Huffman", web.http2_frames(headers, b"", huffman=False), here("advertising_id", "header"))
     way("CONTINUATION", web.http2_frames(headers, b"", split_headers=9), here("advertising_id", "header"))
-    way("padding and priority", web.http2_frames(headers, data, pad=31, priority=True), here("advertising_id", "header"), *body("json"))
+    way(
+        "padding and priority",
+        web.http2_frames(headers, data, pad=31, priority=True),
+        here("advertising_id", "header"),
+        *body("json"),
+    )
     grpc = [("content-type", "application/grpc"), ("te", "trailers")]
     message = protobuf((1, PERSON.imei[0]), (2, PERSON.wifi_mac))
     way("gRPC", web.http2([(grpc, web.grpc(message))]), *body())
     way("gRPC, gzip", web.http2([(grpc, web.grpc(message, compressed=True))]), *body("gzip"))
-    way("gRPC, the third message", web.http2([(grpc, web.grpc(b"") + web.grpc(protobuf((1, 2))) + web.grpc(message))]), *body())
-    upgraded = web.get("/", {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"})
+    way(
+        "gRPC, the third message",
+        web.http2([(grpc, web.grpc(b"") + web.grpc(protobuf((1, 2))) + web.grpc(message))]),
+        *body(),
+    )
+    upgraded = web.get(
+        "/", {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+    )
     way("after an upgrade", upgraded + web.http2([([], data)]), *body("json"))
     many = [([("x-turn", str(turn))], b"idle") for turn in range(60)]
     way("the last of 60 requests", web.http2(many + [([], data)]), *body("json"))
@@ -64,18 +95,43 @@ def websocket(book: Book) -> None:
     def way(name, frames, *expect, deflate=False):
         book.add("wrapper websocket", name, web.upgrade(deflate=deflate) + frames, *expect)
 
-    found = lambda *chain: device("websocket", *chain, at=("body", "stream"))
+    def found(*chain):
+        return device("websocket", *chain, at=("body", "stream"))
+
     frame = web.websocket
     way("text", frame(data), *found("json"))
     way("binary, protobuf", frame(protobuf((1, PERSON.imei[0]), (2, PERSON.wifi_mac)), opcode=2), *found())
-    way("a message in frames of 9", b"".join(frame(data[at : at + 9], opcode=0 if at else 1, final=at + 9 >= len(data), mask=bytes([at % 256, 7, 0, 255])) for at in range(0, len(data), 9)), *found("json"))
-    way("a ping inside a message", frame(data[:30], final=False) + frame(b"hi", opcode=9) + frame(data[30:], opcode=0), *found("json"))
-    way("the last of many", b"".join(frame(b'{"n":%d}' % at, mask=struct.pack(">I", at * 2_654_435_761 % (1 << 32))) for at in range(200)) + frame(data), *found("json"))
+    way(
+        "a message in frames of 9",
+        b"".join(
+            frame(
+                data[at : at + 9], opcode=0 if at else 1, final=at + 9 >= len(data), mask=bytes([at % 256, 7, 0, 255])
+            )
+            for at in range(0, len(data), 9)
+        ),
+        *found("json"),
+    )
+    way(
+        "a ping inside a message",
+        frame(data[:30], final=False) + frame(b"hi", opcode=9) + frame(data[30:], opcode=0),
+        *found("json"),
+    )
+    way(
+        "the last of many",
+        b"".join(frame(b'{"n":%d}' % at, mask=struct.pack(">I", at * 2_654_435_761 % (1 << 32))) for at in range(200))
+        + frame(data),
+        *found("json"),
+    )
     way("a long frame", frame(b"x" * 70_000 + data), *found())
     way("a mask of zeros", frame(data, mask=bytes(4)), *found("json"))
     way("base64", frame(base64ed(data).encode()), *found("base64", "json"))
     way("deflate", web.websocket_deflated([data]), *found(), deflate=True)
-    way("deflate, one context", web.websocket_deflated([b'{"imei":"none","mac":"none"}', data, b"bye"]), *found(), deflate=True)
+    way(
+        "deflate, one context",
+        web.websocket_deflated([b'{"imei":"none","mac":"none"}', data, b"bye"]),
+        *found(),
+        deflate=True,
+    )
     way("in the URL", b"", Expect("imei", (), ("query",)))
     book.cases[-1].sends = [web.upgrade(f"/socket?imei={PERSON.imei[0]}")]
     way("a close reason", frame(b"\x03\xe8" + PERSON.email.encode(), opcode=8), Expect("email", (), ("body", "stream")))
@@ -84,7 +140,9 @@ def websocket(book: Book) -> None:
 def mqtt(book: Book) -> None:
     imei, android = PERSON.imei[0], PERSON.android_id
     at = ("stream", "body")
-    found = lambda kind, *chain: Expect(kind, ("mqtt", *chain), at)
+
+    def found(kind, *chain):
+        return Expect(kind, ("mqtt", *chain), at)
 
     def way(name, stream, *expect):
         book.add("wrapper mqtt", name, stream, *expect, port=1883)
@@ -100,12 +158,25 @@ def mqtt(book: Book) -> None:
     way("topic", hello + publish(f"t/{imei}/up", "{}"), found("imei"))
     way("payload", hello + publish("t/up", INNER), *device("mqtt", "json", at=at))
     way("gzip payload", hello + publish("t/up", gzipped(INNER.encode()), qos=1), *device("mqtt", "gzip", at=at))
-    way("protobuf payload", hello + publish("t/up", protobuf((1, imei), (2, PERSON.wifi_mac)), qos=2), *device("mqtt", at=at))
+    way(
+        "protobuf payload",
+        hello + publish("t/up", protobuf((1, imei), (2, PERSON.wifi_mac)), qos=2),
+        *device("mqtt", at=at),
+    )
     way("base64 payload", hello + publish("t/up", base64ed(INNER.encode())), *device("mqtt", "base64", at=at))
-    way("the last of many", hello + b"".join(publish("t/up", compact({"n": n})) for n in range(100)) + publish("t/up", INNER), *device("mqtt", "json", at=at))
+    way(
+        "the last of many",
+        hello + b"".join(publish("t/up", compact({"n": n})) for n in range(100)) + publish("t/up", INNER),
+        *device("mqtt", "json", at=at),
+    )
     way("subscription", hello + wire.mqtt(8, 2, b"\0\1" + wire.short(f"cmd/{imei}/#") + b"\1"), found("imei"))
     body = connect(imei)
-    book.add("wrapper mqtt", "in WebSocket", web.upgrade() + web.websocket(body, opcode=2), Expect("imei", ("websocket",), ("body", "stream")))
+    book.add(
+        "wrapper mqtt",
+        "in WebSocket",
+        web.upgrade() + web.websocket(body, opcode=2),
+        Expect("imei", ("websocket",), ("body", "stream")),
+    )
 
 
 def coap(book: Book) -> None:
@@ -122,7 +193,11 @@ def coap(book: Book) -> None:
     way("long options", wire.coap(["d" * 20, "e" * 300], INNER.encode(), options=[(2048, b"z")]), *device(at=here))
     way("on another port", wire.coap(["r"], gzipped(INNER.encode())), *device("gzip", at=here), port=7252)
     way("protobuf payload", wire.coap(["r"], protobuf((1, imei), (2, PERSON.wifi_mac))), *device(at=here))
-    way("raw BCD payload", wire.coap(["r"], b"\x01\x08" + encode.bcd(imei) + b"\x02"), Expect("imei", (), here, ("bcd",)))
+    way(
+        "raw BCD payload",
+        wire.coap(["r"], b"\x01\x08" + encode.bcd(imei) + b"\x02"),
+        Expect("imei", (), here, ("bcd",)),
+    )
 
 
 def names(book: Book) -> None:
@@ -136,19 +211,40 @@ def names(book: Book) -> None:
     way("part of a label", f"d-{android}-1.t.example", Expect("android_id", (), at))
     way("hex", f"{hexed(imei.encode())}.t.example", Expect("imei", ("hex",), at))
     way("base32", f"{base32ed(imei.encode(), padded=False, lower=True)}.t.example", Expect("imei", ("base32",), at))
-    way("base32, upper case", f"{base32ed(android.encode(), padded=False)}.t.example", Expect("android_id", ("base32",), at))
-    way("mixed case", "".join(c.upper() if n % 2 else c for n, c in enumerate(f"{android}.t.example")), Expect("android_id", (), at))
+    way(
+        "base32, upper case",
+        f"{base32ed(android.encode(), padded=False)}.t.example",
+        Expect("android_id", ("base32",), at),
+    )
+    way(
+        "mixed case",
+        "".join(c.upper() if n % 2 else c for n, c in enumerate(f"{android}.t.example")),
+        Expect("android_id", (), at),
+    )
     way("cut by a dot", f"{imei[:7]}.{imei[7:]}.t.example", Expect("imei", (), at))
     way("dashes", PERSON.wifi_mac.replace(":", "-") + ".t.example", Expect("wifi_mac", (), at))
     way("octets as labels", PERSON.wifi_mac.replace(":", ".") + ".t.example", Expect("wifi_mac", (), at))
     text = hexed(compact(DEVICE).encode())
-    way("hex over labels", ".".join(text[n : n + 60] for n in range(0, len(text), 60)) + ".t.example", *device("hex", at=at))
+    way(
+        "hex over labels",
+        ".".join(text[n : n + 60] for n in range(0, len(text), 60)) + ".t.example",
+        *device("hex", at=at),
+    )
     text = base32ed(f"i={imei};m={PERSON.wifi_mac}".encode(), padded=False, lower=True)
-    way("base32 over labels", ".".join(text[n : n + 30] for n in range(0, len(text), 30)) + ".t.example", *device("base32", at=at))
+    way(
+        "base32 over labels",
+        ".".join(text[n : n + 30] for n in range(0, len(text), 30)) + ".t.example",
+        *device("base32", at=at),
+    )
     way("MD5", "u." + hashlib.md5(imei.encode()).hexdigest() + ".t.example", Expect("imei", (), at, ("md5",)))
     query = wire.dns(f"{imei}.t.example", kind=16)
     book.add("wrapper dns", "over TCP", wire.short(query), Expect("imei", (), at), port=53)
-    book.add("wrapper dns", "host name of a request", web.get("/", host=f"{android}.t.example"), Expect("android_id", (), ("header",)))
+    book.add(
+        "wrapper dns",
+        "host name of a request",
+        web.get("/", host=f"{android}.t.example"),
+        Expect("android_id", (), ("header",)),
+    )
 
 
 def hellos(book: Book) -> None:
@@ -157,105 +253,44 @@ def hellos(book: Book) -> None:
     name = f"{android}.t.example"
     session = wire.tls_session(name, 200)
     book.add("name sni", "whole", session, Expect("android_id", (), at), port=443)
-    book.add("name sni", "in records of 40 bytes", wire.tls_session(name, 200, fragment=40), Expect("android_id", (), at), port=443)
-    book.add("name sni", "hex", wire.tls_session(hexed(PERSON.imei[0].encode()) + ".t.example", 90), Expect("imei", ("hex",), at), port=443)
-    book.add("name sni", "after STARTTLS", b"EHLO a.example\r\nSTARTTLS\r\n" + session, Expect("android_id", (), at), port=587)
-    book.add("name sni", "after CONNECT", b"CONNECT c.example:443 HTTP/1.1\r\nHost: c.example:443\r\n\r\n" + session, Expect("android_id", (), at), port=3128)
+    book.add(
+        "name sni",
+        "in records of 40 bytes",
+        wire.tls_session(name, 200, fragment=40),
+        Expect("android_id", (), at),
+        port=443,
+    )
+    book.add(
+        "name sni",
+        "hex",
+        wire.tls_session(hexed(PERSON.imei[0].encode()) + ".t.example", 90),
+        Expect("imei", ("hex",), at),
+        port=443,
+    )
+    book.add(
+        "name sni",
+        "after STARTTLS",
+        b"EHLO a.example\r\nSTARTTLS\r\n" + session,
+        Expect("android_id", (), at),
+        port=587,
+    )
+    book.add(
+        "name sni",
+        "after CONNECT",
+        b"CONNECT c.example:443 HTTP/1.1\r\nHost: c.example:443\r\n\r\n" + session,
+        Expect("android_id", (), at),
+        port=3128,
+    )
     for version, label in [(1, "v1"), (0x6B3343CF, "v2")]:
         book.datagram("name quic", label, wire.quic_initial(name, version), Expect("android_id", (), at), port=443)
-    book.datagram("name quic", "CRYPTO frames out of order", wire.quic_initial(name, splits=[60, 130]), Expect("android_id", (), at), port=443)
+    book.datagram(
+        "name quic",
+        "CRYPTO frames out of order",
+        wire.quic_initial(name, splits=[60, 130]),
+        Expect("android_id", (), at),
+        port=443,
+    )
     clear = wire.tls_session("c.example", 500) + f"imei={PERSON.imei[0]};".encode()
     book.add("name sni", "cleartext behind TLS records", clear, Expect("imei", (), ("stream",)), port=443)
     close = wire.tls_session("c.example", 500) + web.post(INNER)
     book.add("name sni", "a request behind TLS records", close, *device(at=("stream", "body")), port=443)
-
-
-def line_protocols(book: Book) -> None:
-    at = ("stream",)
-
-    def way(name, port, stream, *expect):
-        book.add("raw stream", name, stream.encode() if isinstance(stream, str) else stream, *expect, port=port)
-
-    way("FTP", 21, f"USER anonymous\r\nPASS {PERSON.email}\r\nQUIT\r\n", Expect("email", (), at))
-    way("SMTP", 25, f"EHLO phone\r\nMAIL FROM:<{PERSON.email}>\r\nRCPT TO:<a@b.example>\r\n", Expect("email", (), at))
-    way("IRC", 6667, f"NICK {PERSON.account}\r\nUSER a 0 * :{PERSON.phone}\r\n", Expect("account", (), at), Expect("phone", (), at))
-    way("JSON lines", 9999, f'{{"op":1}}\n{INNER}\n{{"op":2}}\n', *device("json", at=at))
-    way("length and JSON", 9999, struct.pack(">I", len(INNER)) + INNER.encode(), *device("json", at=at))
-    way("length and gzip", 9999, struct.pack(">I", 99) + gzipped(INNER.encode()), *device("gzip", at=at))
-    way("gzip", 9999, gzipped(INNER.encode()), *device("gzip", at=at))
-    way("zlib", 9999, encode.zlibbed(INNER.encode()), *device("zlib", at=at))
-    way("length and protobuf", 5228, b"\x29" + b"\x02\x40" + protobuf((1, "x"), (3, ("fixed64", int(PERSON.gsf_id, 16))), (4, PERSON.gsf_id)), Expect("gsf_id", (), at))
-    way("Redis", 6379, f"*3\r\n$3\r\nSET\r\n$6\r\ndevice\r\n$15\r\n{PERSON.imei[0]}\r\n", Expect("imei", (), at))
-    way("STOMP", 61613, f"SEND\ndestination:/q\n\n{INNER}\0", *device("json", at=at))
-    way("XMPP", 5222, f"<stream:stream to='x.example'><iq from='{PERSON.email}/phone'/>", Expect("email", (), at))
-    way("a value alone", 9999, PERSON.imei[0], Expect("imei", (), at))
-    way("noise around it", 9999, wire.noise("a", 900) + f" {PERSON.iccid} ".encode() + wire.noise("b", 900), Expect("iccid", (), at))
-    way("tracker, GT06 login", 5023, b"\x78\x78\x0d\x01" + bytes.fromhex("0" + PERSON.imei[0]) + b"\x00\x01\x8c\xdd\r\n", Expect("imei", (), at, ("bcd",)))
-    way("tracker, length and IMEI", 5027, wire.short(PERSON.imei[0]), Expect("imei", (), at))
-
-
-def datagrams(book: Book) -> None:
-    at = ("datagram", "stream")
-
-    def way(name, sends, *expect, port=7000):
-        book.datagram("raw datagram", name, sends, *expect, port=port)
-
-    way("syslog", f"<134>Mar 14 08:15:42 phone app: imei={PERSON.imei[0]} up".encode(), Expect("imei", (), at), port=514)
-    way("StatsD", f"app.{PERSON.android_id}.start:1|c".encode(), Expect("android_id", (), at), port=8125)
-    way("SSDP", f"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nUSN: uuid:{PERSON.advertising_id}\r\n\r\n".encode(), Expect("advertising_id", (), at), port=1900)
-    way("JSON", INNER.encode(), *device("json", at=at))
-    way("base64", base64ed(INNER.encode()).encode(), *device("base64", at=at))
-    way("gzip", gzipped(INNER.encode()), *device("gzip", at=at))
-    way("protobuf", protobuf((1, PERSON.imei[0]), (2, PERSON.wifi_mac)), *device(at=at))
-    way("raw MAC, as DHCP has it", b"\x01\x01\x06\x00" + wire.noise("dhcp", 24) + bytes.fromhex(PERSON.wifi_mac.replace(":", "")) + bytes(202), Expect("wifi_mac", (), at, ("raw", "integer")), port=67)
-    way("wake-on-LAN", b"\xff" * 6 + bytes.fromhex(PERSON.wifi_mac.replace(":", "")) * 16, Expect("wifi_mac", (), at, ("raw", "integer")), port=9)
-    way("the last of 50", [compact({"n": n}).encode() for n in range(50)] + [INNER.encode()], *device("json", at=at))
-    way("cut between two", [INNER[:20].encode(), INNER[20:].encode()], Expect("imei", (), at), Expect("wifi_mac", (), at))
-    way("cut between three", [b"id=" + PERSON.imei[0][:4].encode(), PERSON.imei[0][4:9].encode(), PERSON.imei[0][9:].encode() + b";"], Expect("imei", (), at))
-
-
-def streams(book: Book) -> None:
-    """Cut by writes, pipelining and broken framing; every case is cut at random by the runner as well."""
-    imei = PERSON.imei[0]
-    at = ("stream", "body")
-    single = [bytes([byte]) for byte in web.post(INNER, "application/json")]
-    book.add("cut", "a request byte by byte", single, *device("json"))
-    single = [bytes([byte]) for byte in gzipped(INNER.encode())]
-    book.add("cut", "gzip byte by byte", single, *device("gzip", at=at), port=9999)
-    book.add("cut", "pipelined requests, the third", web.get("/a") + web.post("x=1") + web.post(INNER), *device("json"))
-    book.add("cut", "behind broken chunking", web.chunked(b"abc", [3])[:-7] + b"zz\r\n" + imei.encode() + b"\n", Expect("imei", (), at))
-    book.add("cut", "Expect: 100-continue", web.post(INNER, {"Expect": "100-continue"}), *device("json"))
-    book.add("cut", "no length, to the end", b"POST / HTTP/1.0\r\nHost: c.example\r\n\r\n" + INNER.encode(), Expect("imei", (), at), Expect("wifi_mac", (), at))
-    book.add("cut", "a header of many lines", web.get("/", {"X-" + "y" * n: "z" * 40 for n in range(1, 60)} | {"X-Id": imei}), Expect("imei", (), ("header",)))
-    book.add("cut", "a target of 8 KiB", web.get("/?pad=" + "0a" * 4096 + f"&id={imei}"), Expect("imei", (), ("query",)))
-    book.add("cut", "RTSP", f"OPTIONS rtsp://c.example/{imei} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode(), Expect("imei", (), ("path", "stream", "query", "header")), port=554)
-    book.add("cut", "lines end with LF alone", f"POST / HTTP/1.1\nHost: c.example\nContent-Length: {len(INNER)}\n\n{INNER}".encode(), Expect("imei", (), at), Expect("wifi_mac", (), at))
-
-
-def several(book: Book) -> None:
-    """A dozen values in one message: none hides another."""
-    body = compact({"a": [PERSON.text(kind) for kind in ("imei", "imsi", "iccid", "wifi_mac", "android_id", "email", "phone")]})
-    kinds = ("imei", "imsi", "iccid", "wifi_mac", "android_id", "email", "phone")
-    book.add("several", "seven in a list", web.post(body), *[Expect(kind, ("json",)) for kind in kinds])
-    body = "".join(f"{PERSON.text(kind)}," for kind in kinds)
-    book.add("several", "seven, joined by commas", web.post(body), *[Expect(kind) for kind in kinds])
-    body = f"IMEI{PERSON.imei[0]}IMSI{PERSON.imsi}MAC{PERSON.wifi_mac.replace(':', '')}END"
-    book.add("several", "between words, without separators", web.post(body), Expect("imei"), Expect("imsi"), Expect("wifi_mac"))
-    body = compact({"a": base64ed(PERSON.imei[0].encode()), "b": hexed(PERSON.email.encode()), "c": base64ed(gzipped(PERSON.iccid.encode())), "d": PERSON.imsi})
-    book.add("several", "each in its own wrapper", web.post(body), Expect("imei", ("base64",)), Expect("email", ("hex",)), Expect("iccid", ("gzip",)), Expect("imsi", ("json",)))
-    request = web.post(f"m={PERSON.wifi_mac}", {"X-I": PERSON.imei[0]}, target=f"/{PERSON.android_id}?e={PERSON.email}")
-    book.add("several", "in every part of a request", request, Expect("wifi_mac"), Expect("imei", (), ("header",)), Expect("android_id", (), ("path",)), Expect("email", (), ("query",)))
-
-
-def late(book: Book) -> None:
-    """Values behind a long beginning, and at the very end."""
-    for size in (4_090, 65_530, 262_140, 700_000):
-        pad = "x" * size
-        book.add("late", f"{size} bytes before it, JSON", web.post(compact({"log": pad, "device": DEVICE})), *device("json"))
-        book.add("late", f"{size} bytes before it, TCP", f"{pad} {INNER}".encode(), *device(at=("stream",)), port=9999)
-    pad = compact({"log": "y" * 90_000, "device": DEVICE}).encode()
-    book.add("late", "base64 of 120 KiB", web.post(base64ed(pad)), *device("base64"))
-    book.add("late", "hex of 180 KiB", web.post(hexed(pad)), *device("hex"))
-    book.add("late", "gzip of 90 KiB", web.post(gzipped(pad), {"Content-Encoding": "gzip"}), *device("gzip", "json"))
-    book.add("late", "the last byte of a body", web.post(" " * 16_369 + PERSON.imei[0]), Expect("imei"))
-    book.add("late", "chunks, 100 KiB before it", web.chunked(b"z" * 100_000 + b" " + INNER.encode(), [4096]), *device("chunked"))

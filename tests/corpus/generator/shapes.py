@@ -1,6 +1,5 @@
 """Values of people who registered nothing: structure, and a name beside it that says what it is."""
 
-
 from . import carriers, encode, web, wire
 from .case import Book, Expect
 from .encode import base64ed, compact, gzipped
@@ -29,6 +28,7 @@ NAMES = {
     "installed_apps": "",
 }
 
+
 def add(book: Book) -> None:
     for kind, names in NAMES.items():
         for at, key in enumerate(names.split()):
@@ -45,7 +45,14 @@ def single(book: Book, kind: str, key: str, at: int, person: Person) -> None:
     if key.startswith("X-") or key == "Android-Id":
         request = web.get("/v1/ping", {key: person.text(kind)})
         return book.add(f"shape {kind}", f"header {key}", request, Expect(kind, (), ("header",)))
-    ways = [carriers.in_json, carriers.in_form, carriers.in_query, carriers.in_json_in_json, carriers.in_element, carriers.in_xml]
+    ways = [
+        carriers.in_json,
+        carriers.in_form,
+        carriers.in_query,
+        carriers.in_json_in_json,
+        carriers.in_element,
+        carriers.in_xml,
+    ]
     carrier = ways[at % len(ways)]
     if "." in key and carrier in (carriers.in_element, carriers.in_xml):
         carrier = carriers.in_json
@@ -82,7 +89,11 @@ def variants(book: Book) -> None:
     way("email", "in a list", compact({"emails": [person.email]}))
     way("email", "in telemetry without a key", compact({"e": "login", "p": [person.email, 17]}))
     way("android_id", "upper case", compact({"AndroidID": person.android_id.upper()}))
-    way("android_id", "among parameters of parameters", "p=" + encode.percented(f"os=13&android_id={person.android_id}&l=nb"))
+    way(
+        "android_id",
+        "among parameters of parameters",
+        "p=" + encode.percented(f"os=13&android_id={person.android_id}&l=nb"),
+    )
     cell = compact({"cell": {"mcc": 242, "mnc": 1, "lac": person.tac, "cid": person.cell_id}})
     book.add("shape cell_id", "with its network", web.post(cell), Expect("cell_id"), Expect("tac"))
     wifi = compact({"wifi": [{"ssid": person.ssid[0], "bssid": person.bssid, "rssi": -61}]})
@@ -105,12 +116,20 @@ def places(book: Book) -> None:
         ("location as one text", f'{{"location":"{lat:.6f},{lon:.6f}"}}'),
     ]:
         book.add("shape location", name, web.post(text), here)
-    for name, query in [("ll", f"ll={lat:.4f}%2C{lon:.4f}"), ("geo", f"geo={lat:.5f},{lon:.5f}"), ("x and y of a map", f"latitude={lat}&longitude={lon}")]:
+    for name, query in [
+        ("ll", f"ll={lat:.4f}%2C{lon:.4f}"),
+        ("geo", f"geo={lat:.5f},{lon:.5f}"),
+        ("x and y of a map", f"latitude={lat}&longitude={lon}"),
+    ]:
         book.add("shape location", f"query, {name}", web.get(f"/w?{query}"), Expect("location", (), ("query",)))
 
 
 def apps(book: Book) -> None:
-    names = [f"com.{maker}.{app}" for maker in ("acme", "globex", "initech", "umbrella") for app in ("mail", "maps", "chess", "music.player")]
+    names = [
+        f"com.{maker}.{app}"
+        for maker in ("acme", "globex", "initech", "umbrella")
+        for app in ("mail", "maps", "chess", "music.player")
+    ]
     for name, body in [
         ("installed_apps", compact({"installed_apps": names})),
         ("applist", compact({"applist": [{"pkg": name, "ver": 3} for name in names]})),
@@ -131,18 +150,49 @@ def wrapped(book: Book) -> None:
     klass = "shape wrapped"
     book.add(klass, "gzip", web.post(gzipped(data), {"Content-Encoding": "gzip"}), *found("gzip", "json"))
     book.add(klass, "base64", web.post(base64ed(data, column=76)), *found("base64", "json"))
-    book.add(klass, "base64 of gzip in a form", web.post("d=" + encode.percented(base64ed(gzipped(data)))), *found("base64", "gzip", "json"))
+    book.add(
+        klass,
+        "base64 of gzip in a form",
+        web.post("d=" + encode.percented(base64ed(gzipped(data)))),
+        *found("base64", "gzip", "json"),
+    )
     book.add(klass, "hex", web.post(compact({"d": data.hex()})), *found("hex", "json"))
     book.add(klass, "brotli", web.post(encode.brotlied(data), {"Content-Encoding": "br"}), *found("brotli", "json"))
     book.add(klass, "zip", web.post(encode.zipped({"d.json": data})), *found("zip", "json"))
-    book.add(klass, "multipart", web.post(encode.multipart([('Content-Disposition: form-data; name="imei"', person.imei[0].encode())], "b71"), "multipart/form-data; boundary=b71"), Expect("imei", ("multipart",)))
+    book.add(
+        klass,
+        "multipart",
+        web.post(
+            encode.multipart([('Content-Disposition: form-data; name="imei"', person.imei[0].encode())], "b71"),
+            "multipart/form-data; boundary=b71",
+        ),
+        Expect("imei", ("multipart",)),
+    )
     book.add(klass, "HTTP/2", web.http2([([], data)]), *found("http2", at=("body", "stream")))
     book.add(klass, "WebSocket", web.upgrade() + web.websocket(data), *found("websocket", at=("body", "stream")))
-    book.add(klass, "MQTT", wire.mqtt_connect("a") + wire.mqtt_publish("t", data), *found("mqtt", at=("body", "stream")), port=1883)
+    book.add(
+        klass,
+        "MQTT",
+        wire.mqtt_connect("a") + wire.mqtt_publish("t", data),
+        *found("mqtt", at=("body", "stream")),
+        port=1883,
+    )
     book.add(klass, "chunks of 3", web.chunked(data, [3]), *found("chunked", "json"))
     book.add(klass, "UTF-16", web.post(b"\xff\xfe" + text.encode("utf-16-le")), *found("utf16"))
     book.add(klass, "raw TCP", data + b"\n", *found("json", at=("stream",)), port=9999)
     book.datagram(klass, "datagram", data, *found("json", at=("datagram",)))
-    fields = {"REGVER": "4.0", "SIM1ICCID": person.iccid, "SIM1LTEIMSI": person.imsi, "MACID": person.wifi_mac, "IMEI1": person.imei[0], "SIM1CELLID": str(person.cell_id)}
+    fields = {
+        "REGVER": "4.0",
+        "SIM1ICCID": person.iccid,
+        "SIM1LTEIMSI": person.imsi,
+        "MACID": person.wifi_mac,
+        "IMEI1": person.imei[0],
+        "SIM1CELLID": str(person.cell_id),
+    }
     body = base64ed(compact(fields).encode(), column=76)
-    book.add(klass, "self-registration", web.post(body, "application/encrypted-json", "/"), *[Expect(kind, ("base64", "json")) for kind in ("iccid", "imsi", "wifi_mac", "imei", "cell_id")])
+    book.add(
+        klass,
+        "self-registration",
+        web.post(body, "application/encrypted-json", "/"),
+        *[Expect(kind, ("base64", "json")) for kind in ("iccid", "imsi", "wifi_mac", "imei", "cell_id")],
+    )

@@ -126,8 +126,22 @@ def raws(person: Person) -> list[tuple[str, str, tuple[str, ...], bytes]]:
     out.append(("gsf_id", "varint", ("varint",), varint(int(person.gsf_id, 16))))
     out.append(("advertising_id", "raw", ("raw",), bytes.fromhex(person.advertising_id.replace("-", ""))))
     for kind, number in (("imei", person.imei[0]), ("imsi", person.imsi), ("iccid", person.iccid)):
-        out.append((kind, "big-endian", ("integer",), struct.pack(">Q", int(number)) if int(number) < 1 << 64 else int(number).to_bytes(9, "big")))
-        out.append((kind, "little-endian", ("integer",), int(number).to_bytes(9, "little")[:8] if int(number) < 1 << 64 else int(number).to_bytes(9, "little")))
+        out.append(
+            (
+                kind,
+                "big-endian",
+                ("integer",),
+                struct.pack(">Q", int(number)) if int(number) < 1 << 64 else int(number).to_bytes(9, "big"),
+            )
+        )
+        out.append(
+            (
+                kind,
+                "little-endian",
+                ("integer",),
+                int(number).to_bytes(9, "little")[:8] if int(number) < 1 << 64 else int(number).to_bytes(9, "little"),
+            )
+        )
         out.append((kind, "BCD", ("bcd",), bcd(number)))
         out.append((kind, "swapped BCD", ("bcd",), bcd(number, swapped=True)))
     out.append(("imei", "varint", ("varint",), varint(int(person.imei[0]))))
@@ -159,5 +173,3 @@ def places(person: Person) -> list[tuple[str, str]]:
         ("longitude first", f'"lon":{lon},"lat":{lat}'),
         ("signed", f'"pos":"+{lat:.5f} +{lon:.5f}"'),
     ]
-
-

@@ -1,7 +1,7 @@
 """A synthetic person: identifiers that pass their own checks and belong to nobody."""
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 
 def luhn(body: str) -> str:
@@ -61,11 +61,12 @@ class Person:
 
     def toml(self) -> str:
         """The identity file."""
-        quoted = lambda values: ", ".join(f'"{value}"' for value in values)
+
+        def quoted(values):
+            return ", ".join(f'"{value}"' for value in values)
+
         lines = [f"imei = [{quoted(self.imei)}]"]
-        one = (
-            "meid imsi iccid serial wifi_mac bluetooth_mac android_id advertising_id gsf_id phone email account bssid"
-        )
+        one = "meid imsi iccid serial wifi_mac bluetooth_mac android_id advertising_id gsf_id phone email account bssid"
         lines += [f'{kind} = "{getattr(self, kind)}"' for kind in one.split()]
         lines += [
             f"location = {{ latitude = {self.latitude}, longitude = {self.longitude} }}",
@@ -84,7 +85,9 @@ class Person:
         A check digit follows what it checks.
         """
         near = {}
-        for kind in "meid imsi serial wifi_mac bluetooth_mac android_id advertising_id gsf_id email account bssid badge".split():
+        for kind in (
+            "meid imsi serial wifi_mac bluetooth_mac android_id advertising_id gsf_id email account bssid badge".split()
+        ):
             near[kind] = other_character(getattr(self, kind), place)
         # A number with another country code and one without any are the same number within a country: stay behind it.
         near["phone"] = self.phone[:3] + other_character(self.phone[3:], place)
@@ -120,16 +123,26 @@ def other_character(text: str, place: float) -> str:
 def stranger(name: str) -> Person:
     """A person of the same make whom nobody registered."""
     dice = random.Random(f"stranger {name}")
-    digits = lambda count: "".join(dice.choice("0123456789") for _ in range(count))
-    hexes = lambda count: "".join(dice.choice("0123456789abcdef") for _ in range(count))
+
+    def digits(count):
+        return "".join(dice.choice("0123456789") for _ in range(count))
+
+    def hexes(count):
+        return "".join(dice.choice("0123456789abcdef") for _ in range(count))
+
     # Octets of makers' prefixes (IEEE OUI), then anything.
-    mac = lambda: ":".join([dice.choice(["3c:5a:b4", "58:cb:52", "f4:92:bf", "00:1a:11"])] + [hexes(2) for _ in range(3)])
+    def mac():
+        return ":".join([dice.choice(["3c:5a:b4", "58:cb:52", "f4:92:bf", "00:1a:11"])] + [hexes(2) for _ in range(3)])
+
     uuid = f"{hexes(8)}-{hexes(4)}-4{hexes(3)}-{dice.choice('89ab')}{hexes(3)}-{hexes(12)}"
-    word = lambda: dice.choice(["tone", "arne", "sofie", "marek", "julia", "omar", "lien"]) + digits(2)
+
+    def word():
+        return dice.choice(["tone", "arne", "sofie", "marek", "julia", "omar", "lien"]) + digits(2)
+
     return Person(
         imei=(luhn(dice.choice(["352099", "356938", "860732", "013554"]) + digits(8)), luhn("35847310" + digits(6))),
         meid="a00000" + hexes(8),
-        imsi=dice.choice(["24201", "310260", "46000", "26202"]) .ljust(6, "7") + digits(9),
+        imsi=dice.choice(["24201", "310260", "46000", "26202"]).ljust(6, "7") + digits(9),
         iccid=luhn(dice.choice(["894708", "891410", "898600", "894921"]) + digits(12)),
         serial="R58M" + "".join(dice.choice("0123456789ABCDEFGHJKLMNPQRSTVWXYZ") for _ in range(7)),
         wifi_mac=mac(),

@@ -17,7 +17,12 @@ def get(target: str, headers: dict[str, str] | None = None, host: str = "collect
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def post(body: bytes | str, headers: dict[str, str] | str | None = None, target: str = "/v2/events", host: str = "collector.example") -> bytes:
+def post(
+    body: bytes | str,
+    headers: dict[str, str] | str | None = None,
+    target: str = "/v2/events",
+    host: str = "collector.example",
+) -> bytes:
     """A request with a known length; `headers` as one text is a media type."""
     if isinstance(headers, str):
         headers = {"Content-Type": headers}
@@ -28,7 +33,9 @@ def post(body: bytes | str, headers: dict[str, str] | str | None = None, target:
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
-def chunked(body: bytes | str, sizes: list[int], headers: dict[str, str] | None = None, trailers: str = "", extension: str = "") -> bytes:
+def chunked(
+    body: bytes | str, sizes: list[int], headers: dict[str, str] | None = None, trailers: str = "", extension: str = ""
+) -> bytes:
     """A request in chunks of `sizes`, over and over."""
     body = body.encode() if isinstance(body, str) else body
     lines = ["POST /v2/upload HTTP/1.1", "Host: collector.example", "Transfer-Encoding: chunked"]
@@ -74,10 +81,19 @@ def send(connection, streams) -> None:
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
-def http2_frames(headers: list[tuple[str, str]], body: bytes, split_headers: int = 0, pad: int = 0, huffman: bool = True, priority: bool = False) -> bytes:
+def http2_frames(
+    headers: list[tuple[str, str]],
+    body: bytes,
+    split_headers: int = 0,
+    pad: int = 0,
+    huffman: bool = True,
+    priority: bool = False,
+) -> bytes:
     """A connection frame by frame, by hyperframe and hpack: CONTINUATION every `split_headers` bytes, padding, priority."""
     block = Encoder().encode(headers, huffman=huffman)
-    pieces = [block[at : at + split_headers] for at in range(0, len(block), split_headers)] if split_headers else [block]
+    pieces = (
+        [block[at : at + split_headers] for at in range(0, len(block), split_headers)] if split_headers else [block]
+    )
     head = frames.HeadersFrame(1, pieces[0])
     sequence = [frames.SettingsFrame(0, settings={3: 100}), head]
     if priority:
@@ -119,7 +135,9 @@ def upgrade(target: str = "/socket", deflate: bool = False) -> bytes:
     return get(target, headers)
 
 
-def websocket(payload: bytes, opcode: int = 1, mask: bytes = b"\x37\xfa\x21\x3d", final: bool = True, rsv1: bool = False) -> bytes:
+def websocket(
+    payload: bytes, opcode: int = 1, mask: bytes = b"\x37\xfa\x21\x3d", final: bool = True, rsv1: bool = False
+) -> bytes:
     """A masked frame (RFC 6455, section 5.2)."""
     head = bytes([final << 7 | rsv1 << 6 | opcode])
     if len(payload) < 126:

@@ -27,7 +27,9 @@ def mqtt(kind: int, flags: int, body: bytes) -> bytes:
     return bytes([kind << 4 | flags]) + varint(len(body)) + body
 
 
-def mqtt_connect(client: str, user: str = "", password: str = "", will: tuple[str, str] | None = None, version: int = 4) -> bytes:
+def mqtt_connect(
+    client: str, user: str = "", password: str = "", will: tuple[str, str] | None = None, version: int = 4
+) -> bytes:
     """CONNECT of MQTT 3.1.1 (4) or 5."""
     flags = 2 | (0x80 if user else 0) | (0x40 if password else 0) | (4 if will else 0)
     properties = b"\0" if version == 5 else b""
@@ -45,7 +47,9 @@ def mqtt_publish(topic: str, payload: bytes | str, qos: int = 0, version: int = 
     return mqtt(3, qos << 1, short(topic) + packet + (b"\0" if version == 5 else b"") + payload)
 
 
-def coap(path: list[str], payload: bytes = b"", queries: list[str] = (), code: int = 2, options: list[tuple[int, bytes]] = ()) -> bytes:
+def coap(
+    path: list[str], payload: bytes = b"", queries: list[str] = (), code: int = 2, options: list[tuple[int, bytes]] = ()
+) -> bytes:
     """A confirmable POST (RFC 7252): Uri-Path is option 11, Uri-Query 15."""
     entries = [(11, part.encode()) for part in path] + [(15, query.encode()) for query in queries] + list(options)
     out = bytes([0x44, code]) + struct.pack(">H", 0x7A11) + b"\xde\xad\x01\x02"
@@ -111,7 +115,9 @@ def quic_initial(name: str, version: int = 1, splits: list[int] = ()) -> bytes:
     hello = client_hello(name, struct.pack(">HH", 57, 4) + b"\x01\x02\x67\x10", ["h3"])
     connection = noise(f"connection {name}", 8)
     secret = expand(extract(bytes.fromhex(salt), connection), "client in", 32)
-    key, iv, mask_key = (expand(secret, f"{labels} {part}", size) for part, size in (("key", 16), ("iv", 12), ("hp", 16)))
+    key, iv, mask_key = (
+        expand(secret, f"{labels} {part}", size) for part, size in (("key", 16), ("iv", 12), ("hp", 16))
+    )
     ends = [0, *splits, len(hello)]
     pieces = [(start, hello[start:end]) for start, end in zip(ends, ends[1:])]
     payload = b"".join(b"\x06" + quic_int(start) + quic_int(len(piece)) + piece for start, piece in reversed(pieces))
