@@ -520,12 +520,11 @@ impl Scanner {
                 0
             };
             let place = |index: usize| {
-                let at = view.first + text.origin(index) as isize;
-                let wire = match (self.point, usize::try_from(at)) {
-                    (Some(point), _) => point,
-                    (None, Ok(at)) => piece.wire.at(at),
-                    (None, Err(_)) => self.carried_at(at.unsigned_abs()),
-                };
+                let at = || view.first + text.origin(index) as isize;
+                let wire = self.point.unwrap_or_else(|| match usize::try_from(at()) {
+                    Ok(at) => piece.wire.at(at),
+                    Err(_) => self.carried_at(at().unsigned_abs()),
+                });
                 Stands {
                     offset: wire.saturating_sub(self.start),
                     chain: text.chain(index),
@@ -566,6 +565,9 @@ impl Scanner {
             }
             for seen in &named {
                 if self.is_inherited(&view, || text.origin(seen.end.saturating_sub(1))) {
+                    continue;
+                }
+                if seen.open && text.open && text.more {
                     continue;
                 }
                 if seen.open && text.open && tail == Tail::Open {
