@@ -30,6 +30,8 @@ pub(super) struct Mux {
     /// The framing ended at `broken_at`; what follows from `read` on is something else.
     broken: bool,
     broken_at: u64,
+    /// What the caller's buffers are swapped for: making one anew asks for memory.
+    scratch: Option<Scratch>,
 }
 
 impl Mux {
@@ -59,6 +61,7 @@ impl Mux {
             names: Vec::new(),
             broken: false,
             broken_at: 0,
+            scratch: None,
         }
     }
 
@@ -78,6 +81,7 @@ impl Mux {
             names,
             broken,
             broken_at,
+            scratch: _,
         } = self;
         let at = *read;
         *read += bytes.len() as u64;
@@ -256,10 +260,11 @@ impl Stream {
         call: Call,
         cx: &mut Context<'_>,
     ) -> Turn {
-        let mut scratch = Scratch::default();
+        let mut scratch = mux.scratch.take().unwrap_or_default();
         self.unit.swap_scratch(&mut scratch);
         let turn = self.run_mux(&mut mux, rest, call, &mut scratch, cx);
         self.unit.swap_scratch(&mut scratch);
+        mux.scratch = Some(scratch);
         self.phase = match turn {
             Turn::Go(_) => {
                 self.searched = mux.read;
