@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Context,
+    deflated::Deflated,
     parcel::{Parcel, Search, Wait},
     patience::{PAUSE, TAIL},
     stream::{About, Call, Phase, Stream},
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     decode::Scratch,
-    event::{Kind, NameSource, Verdict, Wrapper},
+    event::{Kind, NameSource, Place, Verdict, Wrapper},
     sniff::{self, Broken, Http2, Item, Mqtt, WebSocket},
 };
 
@@ -30,6 +31,7 @@ pub(super) struct Mux {
     /// The framing ended at `broken_at`; what follows from `read` on is something else.
     broken: bool,
     broken_at: u64,
+    deflated: Deflated,
     /// What the caller's buffers are swapped for: making one anew asks for memory.
     scratch: Option<Scratch>,
 }
@@ -61,6 +63,7 @@ impl Mux {
             names: Vec::new(),
             broken: false,
             broken_at: 0,
+            deflated: Deflated::default(),
             scratch: None,
         }
     }
@@ -81,6 +84,7 @@ impl Mux {
             names,
             broken,
             broken_at,
+            deflated,
             scratch: _,
         } = self;
         let at = *read;
@@ -97,6 +101,7 @@ impl Mux {
                 at,
             } => {
                 if let Some(parcel) = parcels.get_mut(unit) {
+                    parcel.grant(bytes.len());
                     parcel.text(place, bytes, at, false, wrappers, now);
                 }
             }
@@ -107,7 +112,18 @@ impl Mux {
                 at,
             } => {
                 if let Some(parcel) = parcels.get_mut(unit) {
+                    parcel.grant(bytes.len());
                     parcel.text(place, bytes, at, true, wrappers, now);
+                }
+            }
+            Item::Deflated { unit, bytes, at } => {
+                if let Some(parcel) = parcels.get_mut(unit) {
+                    parcel.grant(bytes.len());
+                    let mut show =
+                        |text: &[u8]| parcel.text(Place::Body, text, at, true, DEFLATED, now);
+                    if !deflated.push(bytes, search.scratch.pool(), &mut show) {
+                        parcel.unit.lose();
+                    }
                 }
             }
             Item::Close { unit, place } => {
@@ -383,7 +399,8 @@ impl Judge {
         }
         let whole = parcel.ended || parcel.expects;
         if !whole {
-            parcel.streams |= self.full || parcel.is_paused(search.now);
+            let large = parcel.kept() > search.room;
+            parcel.streams |= self.full || large || parcel.is_paused(search.now);
             if !parcel.streams {
                 let wake = parcel.held.map(|_| parcel.news + PAUSE);
                 let from = parcel.held;
@@ -409,5 +426,7 @@ impl Judge {
     }
 }
 
+/// What a compressed message of WebSocket is wrapped in.
+const DEFLATED: &[Wrapper] = &[Wrapper::Websocket, Wrapper::Deflate];
 /// Units that are open at the same time: servers take 100 streams to 256.
 const MOST_UNITS: usize = 256;
