@@ -173,6 +173,26 @@ pub enum Wrapper {
     Coap,
 }
 
+impl Wrapper {
+    /// Whether it is a container or a transcoding as a whole, within which even what stands there to be read is explained by
+    /// it; other encodings explain only what they change.
+    pub fn is_opened(self) -> bool {
+        matches!(
+            self,
+            Wrapper::Gzip
+                | Wrapper::Zlib
+                | Wrapper::Deflate
+                | Wrapper::Brotli
+                | Wrapper::Zstd
+                | Wrapper::Zip
+                | Wrapper::Multipart
+                | Wrapper::Protobuf
+                | Wrapper::Utf16
+                | Wrapper::Xor
+        )
+    }
+}
+
 /// What was done to a registered value before it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -36,6 +36,7 @@ pub fn decode(script: &[u8]) {
         cut: false,
         open: after.len() % 2 == 1,
         json: false,
+        multipart: false,
         wrappers: &[],
         streams: false,
         unfinished: Unfinished::Read,
@@ -56,7 +57,7 @@ pub fn decode(script: &[u8]) {
         text.bytes.len() / 2
     });
     assert!(rest.hold.max(rest.keep) <= window.len());
-    assert!(shown <= window.len() + 64 * 1024 + 24 * window.len());
+    assert!(shown <= window.len() + 65 * 1024 + 24 * window.len());
     assert!(found || budget.is_spent());
 }
 

@@ -27,10 +27,12 @@ impl Budget {
         }
     }
 
-    /// Adds what `bytes` newly arrived bytes entitle to: 24 decoded bytes for each.
+    /// Adds what `bytes` newly arrived bytes entitle to: 24 decoded bytes for each, and 512 because what was there before is
+    /// looked at again.
     pub fn grant(&mut self, bytes: usize) {
         self.effort.arrived = self.effort.arrived.saturating_add(bytes as u64);
         let more = (bytes as u64).saturating_mul(RATIO);
+        let more = more.saturating_add(ARRIVAL);
         self.left = self.left.saturating_add(more).min(LIMIT);
     }
 
@@ -92,6 +94,8 @@ impl Default for Budget {
 const INITIAL: u64 = 64 * 1024;
 /// Decoded bytes for one byte on the wire, over all branches: four base64 phases cost 3, and a nested one as much again.
 const RATIO: u64 = 24;
+/// What may be spent for every arrival, however small.
+const ARRIVAL: u64 = 512;
 /// What a quiet stream can save up: 16 MiB.
 const LIMIT: u64 = 16 * 1024 * 1024;
 /// What a decoder call costs beside its output.

@@ -6,6 +6,7 @@ use std::sync::{
 use super::{
     brotli::Brotli,
     inflate::{Frame, Inflate},
+    magic,
 };
 use crate::event::Wrapper;
 
@@ -25,6 +26,32 @@ pub enum Coding {
 }
 
 impl Coding {
+    /// What HTTP means by a content coding (RFC 9110, 8.4.1), as far as it must be told: gzip and zlib tell it themselves.
+    pub fn named(name: &str) -> Option<Coding> {
+        match name {
+            "br" => Some(Coding::Brotli),
+            "deflate" => Some(Coding::Deflate),
+            _ => None,
+        }
+    }
+
+    /// The first place where data of a coding may begin that is known by its first bytes, and which.
+    pub fn find(bytes: &[u8]) -> Option<(usize, Coding)> {
+        let mut at = 0usize;
+        loop {
+            let (start, wrapper) = magic::find(bytes, at)?;
+            match wrapper {
+                Wrapper::Gzip => return Some((start, Coding::Gzip)),
+                Wrapper::Zlib => return Some((start, Coding::Zlib)),
+                Wrapper::Zip => return Some((start, Coding::Zip)),
+                _ => at = start.saturating_add(1),
+            }
+        }
+    }
+
+    /// How many bytes [`Self::find`] looks at: with one less at the end of what there is, something may yet begin.
+    pub const LOOKED_AT: usize = magic::LONGEST;
+
     /// How events name it.
     pub fn wrapper(self) -> Wrapper {
         match self {
@@ -36,7 +63,7 @@ impl Coding {
         }
     }
 
-    fn frame(self) -> Option<Frame> {
+    pub(super) fn frame(self) -> Option<Frame> {
         match self {
             Coding::Gzip => Some(Frame::Gzip),
             Coding::Zlib => Some(Frame::Zlib),

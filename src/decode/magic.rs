@@ -32,21 +32,6 @@ pub(super) fn of(text: &[u8]) -> Option<Wrapper> {
     }
 }
 
-/// How many bytes at the end of a text may be the beginning of a container that [`of`] does not know yet.
-pub(super) fn unfinished(text: &[u8]) -> usize {
-    let near = text.get(text.len().saturating_sub(LONGEST - 1)..);
-    let near = near.unwrap_or(text);
-    let begins = |start: &usize| match near.get(*start..) {
-        Some([0x1f] | [0x1f, 0x8b] | [0x1f, 0x8b, 8]) => true,
-        Some([b'P', b'K'] | [b'P', b'K', 3]) => true,
-        Some([0x28, 0xb5] | [0x28, 0xb5, 0x2f]) => true,
-        Some([0x78, flags]) => inflate::is_zlib(0x78, *flags),
-        _ => false,
-    };
-    let start = (0..near.len()).find(begins);
-    start.map_or(0, |start| near.len().saturating_sub(start))
-}
-
 fn look(bytes: &[u8], from: usize, to: usize) -> Option<(usize, Wrapper)> {
     (from..to).find_map(|at| Some((at, of(bytes.get(at..)?)?)))
 }
@@ -66,7 +51,7 @@ fn may_begin(block: &[u8]) -> bool {
 
 const BLOCK: usize = 256;
 /// Bytes that [`of`] looks at.
-const LONGEST: usize = 4;
+pub(super) const LONGEST: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -88,11 +73,6 @@ mod tests {
                 let text = [&vec![b'x'; before], start, b"yy"].concat();
                 assert_eq!(find(&text, 0), Some((before, wrapper)), "{start:?}");
                 assert_eq!(find(&text, before + 1), None);
-                for end in 1..start.len() {
-                    let cut = &text[..before + end];
-                    let waits = if end == 1 && start[0] != 0x1f { 0 } else { end };
-                    assert_eq!(unfinished(cut), waits, "{start:?} cut at {end}");
-                }
             }
         }
     }

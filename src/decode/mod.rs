@@ -47,6 +47,7 @@ mod zstd;
 pub use budget::{Budget, Effort};
 pub use coding::{Coding, Decoder, Lease, Pool, Progress};
 pub use json::is_document;
+pub use multipart::is_multipart;
 pub use text::Text;
 pub use walk::{DEPTH, Rest, Scratch, Unfinished, Window, walk};
 pub use words::run_across;

@@ -2,9 +2,17 @@
 
 use std::ops::Range;
 
+/// Whether a text begins as a multipart message does.
+pub fn is_multipart(text: &[u8]) -> bool {
+    delimiter(text).is_some()
+}
+
 /// The delimiter that a text begins with, its two hyphens included.
 pub(super) fn delimiter(text: &[u8]) -> Option<&[u8]> {
     let text = text.strip_prefix(b"\r\n").unwrap_or(text);
+    if !text.starts_with(b"--") {
+        return None;
+    }
     let end = text.iter().take(LONGEST).position(|&byte| byte == b'\n')?;
     let line = text.get(..end)?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);

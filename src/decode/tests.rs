@@ -47,6 +47,7 @@ fn whole(bytes: &[u8]) -> Window<'_> {
         cut: false,
         open: false,
         json: false,
+        multipart: false,
         wrappers: &[],
         streams: false,
         unfinished: Unfinished::Read,
@@ -95,5 +96,24 @@ fn finds_containers_behind_other_bytes() {
             "{}: {found:?}",
             row.name
         );
+    }
+}
+
+#[test]
+fn finds_what_began_before_the_window_was_new() {
+    for row in wrapped() {
+        if !["hex,zlib,json", "base64,gzip,json", "base64,zlib,json"].contains(&row.chain) {
+            continue;
+        }
+        for open in [false, true] {
+            let window = Window {
+                from: row.bytes.len() * 3 / 5,
+                open,
+                unfinished: Unfinished::Reopen,
+                ..whole(&row.bytes)
+            };
+            let (found, rest, _) = sights(window);
+            assert!(!found.is_empty(), "{}: {rest:?}", row.name);
+        }
     }
 }

@@ -84,8 +84,8 @@ pub(super) enum Layer {
     Xor {
         key: u8,
     },
-    /// A field of a protobuf message, as it stands there.
-    Field,
+    /// A field of a protobuf message or a stored entry of an archive, as it stands there.
+    Part(Wrapper),
     /// A number in a protobuf message, in decimal digits.
     Number,
     /// What is compressed: only where it begins can be told.
@@ -173,17 +173,20 @@ impl Text<'_> {
             Origin::Window(_) | Origin::Decoded { .. } => 0,
         };
         let mut part = self.bytes.get(first..).unwrap_or_default();
-        if self.multipart
-            && let Some(delimiter) = multipart::delimiter(self.bytes)
-        {
+        let is_run = matches!(self.origin, Origin::Runs { .. });
+        let delimiter = multipart::delimiter(part).filter(|_| self.multipart || is_run);
+        if self.multipart || delimiter.is_some() {
             chain.push(Wrapper::Multipart);
-            let body = multipart::bodies(self.bytes, delimiter).find(|body| body.contains(&index));
-            if let Some(body) = body {
-                first = body.start;
-                part = self.bytes.get(body).unwrap_or_default();
+        }
+        if let Some(delimiter) = delimiter {
+            let inside = |body: &Range<usize>| body.contains(&index.saturating_sub(first));
+            if let Some(body) = multipart::bodies(part, delimiter).find(inside) {
+                first = first.saturating_add(body.start);
+                part = part.get(body).unwrap_or_default();
             }
         }
         let document = self.json
+            || self.multipart && json::is_document(part)
             || (first > 0 || matches!(self.origin, Origin::Runs { .. })) && json::is_document(part);
         let member = || {
             json::is_value(part, index.saturating_sub(first))
@@ -204,18 +207,27 @@ impl Text<'_> {
                 .skip(1)
                 .map(|next| next.start)
                 .chain([self.bytes.len()]);
-            let part = |(segment, end): (&Segment, usize)| {
-                let whole = segment.layer.is_whole();
-                whole.then_some(segment.start..end.saturating_sub(1))
-            };
-            return segments.iter().zip(ends).filter_map(part).collect();
+            let whole = segments
+                .iter()
+                .zip(ends)
+                .filter(|(segment, _)| segment.layer.is_whole());
+            return whole
+                .flat_map(|(segment, end)| self.bodies(segment.start..end.saturating_sub(1)))
+                .collect();
         }
-        if self.multipart
-            && let Some(delimiter) = multipart::delimiter(self.bytes)
-        {
-            return multipart::bodies(self.bytes, delimiter).collect();
-        }
-        std::iter::once(0..self.bytes.len()).collect()
+        self.bodies(0..self.bytes.len())
+    }
+
+    /// The bodies of a part that is a multipart message, or the part.
+    fn bodies(&self, part: Range<usize>) -> Vec<Range<usize>> {
+        let bytes = self.bytes.get(part.clone()).unwrap_or_default();
+        let Some(delimiter) = multipart::delimiter(bytes) else {
+            return std::iter::once(part).collect();
+        };
+        let place = |body: Range<usize>| {
+            part.start.saturating_add(body.start)..part.start.saturating_add(body.end)
+        };
+        multipart::bodies(bytes, delimiter).map(place).collect()
     }
 
     /// The end of the part that `index` is in.
@@ -275,7 +287,7 @@ impl Layer {
             Layer::Json => json::locate(encoded, index),
             Layer::Base32 { phase } => base32::locate(encoded, phase, index),
             Layer::Utf16 { first } => utf16::locate(encoded, first, index),
-            Layer::Xor { .. } | Layer::Field => index,
+            Layer::Xor { .. } | Layer::Part(_) => index,
             Layer::Number | Layer::Container(_) => 0,
         }
     }
@@ -297,8 +309,8 @@ impl Layer {
             Layer::Base32 { .. } => Wrapper::Base32,
             Layer::Utf16 { .. } => Wrapper::Utf16,
             Layer::Xor { .. } => Wrapper::Xor,
-            Layer::Field | Layer::Number => Wrapper::Protobuf,
-            Layer::Container(wrapper) => wrapper,
+            Layer::Number => Wrapper::Protobuf,
+            Layer::Part(wrapper) | Layer::Container(wrapper) => wrapper,
         }
     }
 }

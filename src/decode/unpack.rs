@@ -71,10 +71,6 @@ impl Walk<'_> {
                 at = start.saturating_add(taken);
             }
         }
-        if text.open && !text.is_window() && !text.more {
-            // Of a whole text the beginning of a mark may be all there is.
-            rest.keep = rest.keep.max(magic::unfinished(text.bytes));
-        }
         rest
     }
 
@@ -122,8 +118,20 @@ impl Walk<'_> {
             Some(entry) if entry.is_deflated() => {
                 self.inflated(text, range, Wrapper::Zip, Frame::Zip, depth)
             }
+            Some(entry) => {
+                let first = zip::HEADER.saturating_add(entry.names);
+                let size = entry.stored(header.get(first..).unwrap_or_default());
+                let start = range.start.saturating_add(first);
+                let stored = start..start.saturating_add(size).min(range.end);
+                let bytes = text.bytes.get(stored.clone()).unwrap_or_default();
+                let layer = Layer::Part(Wrapper::Zip);
+                let copy = &mut |out: &mut Vec<u8>| out.extend_from_slice(bytes);
+                self.decoded(text, stored, layer, depth, copy);
+                // What is in it may be found again by its own marks, beside it.
+                (zip::HEADER, Rest::default(), Progress::Done)
+            }
             None if header.len() < zip::HEADER => (0, Rest::default(), Progress::Starved),
-            Some(_) | None => (0, Rest::default(), Progress::Broken),
+            None => (0, Rest::default(), Progress::Broken),
         }
     }
 
@@ -182,7 +190,7 @@ impl Walk<'_> {
             self.budget.charge(fresh);
             if !cut {
                 json = json::is_document(&decoded);
-                multipart = multipart::delimiter(&decoded).is_some();
+                multipart = multipart::is_multipart(&decoded);
             }
             let open = match progress {
                 Progress::Full => true,
@@ -196,7 +204,7 @@ impl Walk<'_> {
                 open,
                 more: progress == Progress::Full,
                 json,
-                multipart: multipart && !cut,
+                multipart,
                 reopened: false,
                 origin: Origin::Decoded {
                     outer,
@@ -334,7 +342,7 @@ impl Walk<'_> {
                     self.run(
                         text,
                         range,
-                        Layer::Field,
+                        Layer::Part(Wrapper::Protobuf),
                         length,
                         &mut runs,
                         depth,

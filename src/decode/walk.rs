@@ -3,7 +3,7 @@ use std::ops::Range;
 use super::{
     base32, base64,
     budget::Budget,
-    coding::Pool,
+    coding::{Coding, Pool, Progress},
     digits::Digits,
     escapes::{Escapes, Marks},
     hex,
@@ -31,6 +31,8 @@ pub struct Window<'a> {
     pub open: bool,
     /// Whether the text as a whole is known to be a JSON document.
     pub json: bool,
+    /// Whether the text as a whole is known to be a multipart message.
+    pub multipart: bool,
     /// What was opened to get at the window, outermost first.
     pub wrappers: &'a [Wrapper],
     /// Whether compressed data that begins in the window itself is left to a [`Decoder`](super::Decoder).
@@ -91,6 +93,26 @@ impl Scratch {
         self.inflates.truncate(1);
     }
 
+    /// Whether `bytes` can be the beginning of compressed data, as far as they go.
+    pub fn may_be(&mut self, coding: Coding, bytes: &[u8]) -> bool {
+        let Some(frame) = coding.frame() else {
+            return true;
+        };
+        let mut machine = match self.inflates.pop() {
+            Some(mut machine) => {
+                machine.reset(frame);
+                machine
+            }
+            None => Inflate::new(frame),
+        };
+        let mut out = self.buffers.pop().unwrap_or_default();
+        out.clear();
+        let (_, progress) = machine.push(bytes, &mut out, PROBE);
+        self.inflates.push(machine);
+        self.buffers.push(out);
+        progress != Progress::Broken
+    }
+
     /// The memory that decoders of streams share.
     pub fn pool(&self) -> &Pool {
         &self.pool
@@ -113,7 +135,7 @@ pub fn walk(
         open: window.open,
         more: false,
         json: window.json || (whole && json::is_document(window.bytes)),
-        multipart: whole && multipart::delimiter(window.bytes).is_some(),
+        multipart: window.multipart || whole && multipart::is_multipart(window.bytes),
         reopened: window.unfinished == Unfinished::Reopen,
         origin: Origin::Window(window.wrappers),
     };
@@ -412,7 +434,7 @@ impl Walk<'_> {
             open: goes_on(outer, range.end),
             more: outer.more && goes_on(outer, range.end),
             json: json::is_document(&decoded),
-            multipart: false,
+            multipart: multipart::is_multipart(&decoded),
             reopened: outer.reopened,
             origin: Origin::Decoded {
                 outer,
@@ -481,7 +503,7 @@ impl Layer {
             Layer::Base32 { phase } => base32::decode(encoded, phase, out),
             Layer::Utf16 { first } => utf16::decode(encoded, first, out),
             Layer::Xor { key } => out.extend(encoded.iter().map(|byte| byte ^ key)),
-            Layer::Field => out.extend_from_slice(encoded),
+            Layer::Part(_) => out.extend_from_slice(encoded),
             Layer::Number | Layer::Container(_) => {}
         }
     }
@@ -496,7 +518,7 @@ impl Layer {
             Layer::Base64 { phase } => digits().saturating_sub(phase).saturating_mul(6) / 8,
             Layer::Hex { phase } => digits().saturating_sub(phase) / 2,
             Layer::Base32 { phase } => digits().saturating_sub(phase).saturating_mul(5) / 8,
-            Layer::Xor { .. } | Layer::Field => known,
+            Layer::Xor { .. } | Layer::Part(_) => known,
             Layer::Number | Layer::Container(_) => 0,
             // An escape that the end cuts counts as its characters, five more than the byte it is.
             Layer::Percent { .. } | Layer::Json | Layer::Utf16 { .. } => {
@@ -541,6 +563,8 @@ impl Runs {
     }
 }
 
+/// Decoded bytes that show whether data is compressed.
+const PROBE: usize = 256;
 /// Characters of base64 that six bytes need.
 const BASE64_SHORTEST: usize = 8;
 /// Digits that six bytes need.
@@ -567,6 +591,7 @@ mod tests {
             cut: false,
             open: false,
             json: false,
+            multipart: false,
             wrappers: &[],
             streams: false,
             unfinished: Unfinished::Read,
@@ -678,6 +703,7 @@ mod tests {
             cut: false,
             open: false,
             json: false,
+            multipart: false,
             wrappers: &[],
             streams: false,
             unfinished: Unfinished::Read,
@@ -703,6 +729,7 @@ mod tests {
             cut: false,
             open: true,
             json: false,
+            multipart: false,
             wrappers: &[],
             streams: false,
             unfinished: Unfinished::Read,

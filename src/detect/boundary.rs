@@ -18,6 +18,15 @@ pub(super) enum Boundary {
     /// Decimal digits, except that a software version of two may follow 14 (3GPP TS 23.003, 6.2.2). Where the first of
     /// the two is the check digit, it is the 15-digit form with a digit too many.
     Version,
+    /// Hex digits, and further pairs of them behind the same kind of separator: eight octets are not a MAC address.
+    Octets,
+    /// A nibble of the byte there must be the digit that is left over of an odd number of them.
+    Nibble {
+        /// The bits of the byte that count.
+        mask: u8,
+        /// What they are.
+        bits: u8,
+    },
 }
 
 /// Digits of the software version.
@@ -42,9 +51,20 @@ impl Boundary {
     pub(super) fn begins(self, haystack: &[u8], start: usize) -> bool {
         let before = &haystack[start.saturating_sub(LOOK_BEHIND)..start];
         let Some(last) = before.last() else {
-            return true;
+            return !matches!(self, Boundary::Nibble { .. });
         };
         match self {
+            Boundary::Nibble { mask, bits } => last & mask == bits,
+            Boundary::Octets => {
+                let octet_before = match before {
+                    [rest @ .., high, low, b':' | b'-'] => {
+                        let digits = high.is_ascii_hexdigit() && low.is_ascii_hexdigit();
+                        digits && !rest.last().is_some_and(u8::is_ascii_alphanumeric)
+                    }
+                    _ => false,
+                };
+                !octet_before && Boundary::Hex.begins(haystack, start)
+            }
             Boundary::Free => true,
             Boundary::Digit | Boundary::Version => !last.is_ascii_digit(),
             Boundary::Hex => !last.is_ascii_hexdigit() || ends_a_word(before),
@@ -71,6 +91,17 @@ impl Boundary {
                 None => Ending::Unknown,
             },
             Boundary::Mail => continues(next.is_ascii_alphanumeric()),
+            Boundary::Nibble { mask, bits } => continues(next & mask != bits),
+            Boundary::Octets if matches!(next, b':' | b'-') => {
+                match haystack.get(end + 1..).unwrap_or_default() {
+                    [high, low, ..] => {
+                        continues(high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+                    }
+                    [high] if !high.is_ascii_hexdigit() => Ending::Ends,
+                    _ => Ending::Unknown,
+                }
+            }
+            Boundary::Octets => continues(next.is_ascii_hexdigit()),
             Boundary::Version => {
                 let after = haystack.get(end..).unwrap_or_default();
                 let digits = after
@@ -133,7 +164,7 @@ mod tests {
 
     #[test]
     fn tells_a_value_from_a_part_of_something_longer() {
-        use Boundary::{Digit, Free, Hex, Mail, Version, Word};
+        use Boundary::{Digit, Free, Hex, Mail, Octets, Version, Word};
         let table: &[(Boundary, &str, &str, bool)] = &[
             (Free, "1", "1", true),
             (Digit, "", ",", true),
@@ -164,6 +195,11 @@ mod tests {
             (Mail, "<", ".org", false),
             (Mail, "<", "-x", false),
             (Mail, "<", "s", false),
+            (Octets, "mac:", "\"", true),
+            (Octets, "=", ":x", true),
+            (Octets, "=", ":01", false),
+            (Octets, "01:", "&", false),
+            (Octets, "=", "a", false),
             (Version, "=", "&", true),
             (Version, "=", "1&", false),
             (Version, "=", "01&", true),

@@ -18,8 +18,8 @@ impl Token {
     }
 }
 
-/// Calls `visit` with every byte of `text`, from `from` on, that may stand between a name and its value, or is a decimal
-/// point where `points` are looked for.
+/// Calls `visit` with every byte of `text`, from `from` on, that may stand between a name and its value, with every `@`, and
+/// with every full stop where `points` are looked for.
 pub(super) fn sweep(text: &[u8], from: usize, points: bool, mut visit: impl FnMut(usize)) {
     // Another colon where there is no need of points.
     let point = if points { b'.' } else { b':' };
@@ -71,13 +71,37 @@ pub(super) fn token(text: &[u8], at: usize) -> Option<Token> {
     }
     match text.get(start)? {
         quote @ (b'"' | b'\'') => Some(quoted(text, start + 1, *quote)),
+        b'\\' => escaped(text, start),
         b'{' | b'=' => None,
         _ => Some(until(text, start, ends_value)),
     }
 }
 
+/// The text in quotes that the byte at `at` is in the middle of, if there are no blanks in it.
+pub(super) fn around(text: &[u8], at: usize) -> Option<Token> {
+    let before = text[..at]
+        .iter()
+        .rev()
+        .take(MOST)
+        .position(|byte| !byte.is_ascii_graphic() || *byte == b'"')?;
+    let start = at - before;
+    if text[start - 1] != b'"' {
+        return None;
+    }
+    let token = until(text, start, |byte| {
+        !byte.is_ascii_graphic() || matches!(byte, b'"' | b'\\')
+    });
+    let closed = !token.ended || matches!(text.get(token.end), Some(b'"' | b'\\'));
+    closed.then_some(Token {
+        quoted: true,
+        ..token
+    })
+}
+
 /// The item of a list behind another: its separator is at `at`.
 pub(super) fn next_item(text: &[u8], at: usize) -> Option<Token> {
+    let slashes = text.get(at..).unwrap_or_default().iter().take(8);
+    let at = at + slashes.take_while(|byte| **byte == b'\\').count();
     let at = skip_blanks(
         text,
         if matches!(text.get(at), Some(b'"' | b'\'')) {
@@ -137,6 +161,25 @@ pub(super) fn with_blanks(text: &[u8], token: Token) -> Token {
     until(text, token.start, |byte| byte != b' ' && ends_value(byte))
 }
 
+/// A value without the quotes that Android puts around the name of a network, escaped in JSON.
+pub(super) fn unquoted(text: &[u8], token: Token) -> Token {
+    let inside = &text[token.range()];
+    for quote in [&b"\\\""[..], b"\""] {
+        let bare = inside
+            .strip_prefix(quote)
+            .and_then(|rest| rest.strip_suffix(quote));
+        if let Some(bare) = bare {
+            let start = token.start + quote.len();
+            return Token {
+                start,
+                end: start + bare.len(),
+                ..token
+            };
+        }
+    }
+    token
+}
+
 fn element(text: &[u8], at: usize) -> Option<Token> {
     let token = until(text, skip_blanks(text, at), |byte| byte == b'<');
     (token.start < token.end).then_some(token)
@@ -158,6 +201,20 @@ fn counted(text: &[u8], at: usize) -> Option<Token> {
         end,
         ended: end == start + length,
         quoted: true,
+    })
+}
+
+/// A text in quotes that are escaped: JSON in a text of JSON.
+fn escaped(text: &[u8], at: usize) -> Option<Token> {
+    let slashes = text[at..]
+        .iter()
+        .take(8)
+        .take_while(|byte| **byte == b'\\')
+        .count();
+    let quote = at + slashes;
+    (text.get(quote) == Some(&b'"')).then(|| Token {
+        quoted: true,
+        ..until(text, quote + 1, |byte| matches!(byte, b'\\' | b'"'))
     })
 }
 
@@ -226,7 +283,7 @@ fn mask(block: &[u8; BLOCK], point: u8) -> u64 {
     let mut marks = [0u8; BLOCK];
     for (mark, &byte) in marks.iter_mut().zip(block) {
         let separates = (byte == b':') | (byte == b'=') | (byte == b'>') | (byte == b'/');
-        *mark = u8::from(separates | (byte == MAP_VALUE) | (byte == point));
+        *mark = u8::from(separates | (byte == MAP_VALUE) | (byte == point) | (byte == b'@'));
     }
     let mut mask = 0;
     for (place, eight) in marks.as_chunks::<8>().0.iter().enumerate() {

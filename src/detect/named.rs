@@ -151,8 +151,10 @@ struct Search<'s> {
 impl<'s> Search<'s> {
     #[inline]
     fn separator(&mut self, at: usize) {
-        if self.text[at] == b'.' {
-            return self.point(at);
+        match self.text[at] {
+            b'.' => return self.point(at),
+            b'@' => return self.address(at),
+            _ => {}
         }
         if self.named.heads != 0 {
             self.unnamed(at);
@@ -166,6 +168,9 @@ impl<'s> Search<'s> {
     fn field(&mut self, at: usize, entry: &'s Entry, start: usize) {
         if self.cut && start == 0 || !fields::bounds(self.text, at, start) {
             return;
+        }
+        if entry.what.contains(&What::Kind(Kind::InstalledApps)) {
+            return self.apps(at, start);
         }
         let Some(token) = fields::value(self.text, at) else {
             return;
@@ -224,9 +229,14 @@ impl<'s> Search<'s> {
                 }
                 What::Cell => self.cell(entry, token, Kind::CellId),
                 What::Area => self.cell(entry, token, Kind::Tac),
-                What::Kind(Kind::InstalledApps) => self.apps(token),
                 What::Kind(kind) => self.kind(entry, kind, what, token, at),
                 What::Device | What::Digest(_) => self.shape(what, token),
+                What::Own(kind) => {
+                    let token = fields::with_blanks(self.text, token);
+                    if let Some(short) = self.named.short(kind, &self.text[token.range()]) {
+                        self.tell(token, token.start, true, short.clone());
+                    }
+                }
                 What::Naming => {}
             }
             if self.seen.len() > before {
@@ -247,24 +257,36 @@ impl<'s> Search<'s> {
         } else {
             token
         };
+        let token = if *kind == Kind::Ssid {
+            fields::unquoted(self.text, token)
+        } else {
+            token
+        };
         match self.named.short(kind, &self.text[token.range()]) {
             Some(short) => self.tell(token, token.start, true, short.clone()),
             None if *kind == Kind::CellId || *kind == Kind::Tac => {
                 self.radio(entry, token);
                 self.shape(what, token);
             }
-            // A name of a network that nobody put quotes around is not told from code, except where nothing else can stand.
-            None if *kind == Kind::Ssid
+            // What nobody put quotes around is not told from code, except where nothing else can stand.
+            None if matches!(kind, Kind::Ssid | Kind::Account)
                 && !token.quoted
-                && self.text[at] == b':'
-                && !self.is_header(at) => {}
+                && !self.is_field(at, token) => {}
             None => self.shape(what, token),
         }
     }
 
-    /// Whether the line of the separator at `at` looks like one of a head.
-    fn is_header(&self, at: usize) -> bool {
-        self.text.get(at + 1) == Some(&b' ') && !self.text[..at].ends_with(b"\"")
+    /// Whether a value without quotes is one of a form, of a path or of a line of its own.
+    fn is_field(&self, at: usize, token: Token) -> bool {
+        let line = || self.text.get(at + 1) == Some(&b' ') && !self.text[..at].ends_with(b"\"");
+        match self.text[at] {
+            b':' => line(),
+            b'=' => matches!(
+                self.text.get(token.end),
+                None | Some(b'&' | b'\r' | b'\n' | 0xff)
+            ),
+            _ => true,
+        }
     }
 
     fn shape(&mut self, what: &What, token: Token) {
@@ -272,7 +294,22 @@ impl<'s> Search<'s> {
             return;
         };
         if let Some((value, spelling)) = shapes::of(what, text.trim_end()) {
-            self.tell_shape(token, token.start, &value, spelling);
+            return self.tell_shape(token, token.start, &value, spelling);
+        }
+        // Phones with two cards send two in one.
+        let mut start = token.start;
+        for part in text.split([',', ';', '|']) {
+            let token = Token {
+                start,
+                end: start + part.len(),
+                ..token
+            };
+            start = token.end + 1;
+            if part.len() < text.len()
+                && let Some((value, spelling)) = shapes::of(what, part.trim())
+            {
+                self.tell_shape(token, token.start, &value, spelling);
+            }
         }
     }
 
@@ -300,29 +337,46 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// A list of packages, as many as tell a person's choice.
-    fn apps(&mut self, token: Token) {
-        let mut token = token;
-        let mut names: Vec<&str> = Vec::new();
-        loop {
-            let inside = std::str::from_utf8(&self.text[token.range()]).unwrap_or_default();
-            names.extend(
-                inside
-                    .split([',', ';', '|'])
-                    .map(str::trim)
-                    .filter(|name| shapes::is_package(name)),
-            );
-            if names.len() >= APPS {
-                break;
-            }
-            match fields::next_item(self.text, token.end) {
-                Some(next) if token.ended => token = next,
-                _ => return,
-            }
+    /// An address in quotes, whatever it is called: nothing else looks like one.
+    #[cold]
+    fn address(&mut self, at: usize) {
+        let Some(token) = fields::around(self.text, at) else {
+            return;
+        };
+        if token.ended {
+            self.shape(&What::Kind(Kind::Email), token);
+        } else if self.open {
+            self.hold = self.hold.max(self.text.len() - token.start);
         }
-        names.truncate(APPS);
-        let value = Value::installed_apps(names.into_iter().map(Into::into).collect());
-        self.tell_shape(token, token.start, &value, Spelling::Plain);
+    }
+
+    /// A list of packages behind the separator at `at`, as many as tell a person's choice.
+    fn apps(&mut self, at: usize, name: usize) {
+        let end = self.text.len().min(name + CONTEXT - LONGEST);
+        let mut start = at + 1;
+        let mut names: Vec<&str> = Vec::new();
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+        while let Some(length) = self
+            .text
+            .get(start..end)
+            .map(|rest| rest.iter().take_while(|byte| is_name(byte)).count())
+        {
+            let token = Token {
+                start,
+                end: start + length,
+                ended: start + length < self.text.len(),
+                quoted: false,
+            };
+            let text = std::str::from_utf8(&self.text[token.range()]).unwrap_or_default();
+            if shapes::is_package(text) {
+                names.push(text);
+            }
+            if names.len() == APPS {
+                let value = Value::installed_apps(names.into_iter().map(Into::into).collect());
+                return self.tell_shape(token, at + 1, &value, Spelling::Plain);
+            }
+            start = token.end + 1;
+        }
     }
 
     fn tell_shape(&mut self, token: Token, start: usize, value: &Value, spelling: Spelling) {
@@ -367,7 +421,10 @@ impl What {
     fn has_value(&self) -> bool {
         !matches!(
             self,
-            What::Radio | What::Naming | What::Kind(Kind::Account | Kind::InstalledApps)
+            What::Radio
+                | What::Naming
+                | What::Own(_)
+                | What::Kind(Kind::Account | Kind::InstalledApps)
         )
     }
 }

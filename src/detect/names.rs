@@ -27,6 +27,8 @@ pub(super) enum What {
     Kind(Kind),
     /// An unsalted hash of one.
     Digest(Kind),
+    /// An identifier, but only one that is registered: others write all sorts of things there.
+    Own(Kind),
     /// Whatever identifies a device; its form says which.
     Device,
     /// Half a place; scaled: a whole number of millionths or ten-millionths of a degree.
@@ -166,8 +168,10 @@ impl What {
             "cell" => What::Cell,
             "area" => What::Area,
             "naming" => What::Naming,
-            word => match word.strip_suffix("/digest") {
-                Some(kind) => What::Digest(Kind::from_name(kind)?),
+            word => match word.split_once('/') {
+                Some((kind, "digest")) => What::Digest(Kind::from_name(kind)?),
+                Some((kind, "own")) => What::Own(Kind::from_name(kind)?),
+                Some(_) => return None,
                 None => What::Kind(Kind::from_name(word)?),
             },
         })
@@ -241,8 +245,8 @@ fn end_of_name(text: &[u8], end: usize) -> Option<usize> {
         let skipped = text[..end]
             .iter()
             .rev()
-            .take(4)
-            .take_while(|byte| matches!(byte, b'"' | b'\'' | b' ' | b']'))
+            .take(8)
+            .take_while(|byte| matches!(byte, b'"' | b'\'' | b' ' | b']' | b'\\'))
             .count();
         end -= skipped;
         last = *text.get(end.checked_sub(1)?)?;
@@ -374,7 +378,6 @@ mod tests {
             "simulate",
             "platform",
             "translation",
-            "imeis",
             "midi",
             "emac",
             "hostname",

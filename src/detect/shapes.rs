@@ -13,7 +13,8 @@ pub(super) fn of(what: &What, text: &str) -> Option<(Value, Spelling)> {
         What::Kind(kind) => plain(named(kind, text)),
         What::Device => plain(device(text)),
         What::Digest(kind) => digest(kind, text),
-        What::Latitude { .. }
+        What::Own(_)
+        | What::Latitude { .. }
         | What::Longitude { .. }
         | What::Coordinates { .. }
         | What::Radio
@@ -64,10 +65,16 @@ fn named(kind: &Kind, text: &str) -> Option<Value> {
         }
         Kind::Phone => phone(text),
         Kind::Email => email(text),
-        Kind::CellId | Kind::Tac => radio_number(kind.clone(), text).filter(|_| text.len() >= 3),
+        Kind::Tac => radio_number(Kind::Tac, text).filter(|_| text.len() >= 3),
+        Kind::CellId => {
+            // Ten digits that begin with 15 to 19 are seconds since 1970.
+            let time = text.len() == 10 && text.starts_with(['1']) && text[1..] >= *"5";
+            radio_number(Kind::CellId, text).filter(|_| text.len() >= 4 && !time)
+        }
+        Kind::Account => account(text),
         Kind::Ssid => ssid(text),
-        // An account may have any name, and places and lists have more than one field.
-        Kind::Account | Kind::Location | Kind::InstalledApps | Kind::Custom(_) => None,
+        // Places and lists have more than one field.
+        Kind::Location | Kind::InstalledApps | Kind::Custom(_) => None,
     }
 }
 
@@ -183,7 +190,9 @@ fn email(text: &str) -> Option<Value> {
     let value = value(Kind::Email, text).filter(|_| text.is_ascii())?;
     let (local, domain) = text.split_once('@')?;
     let top = domain.rsplit('.').next()?;
-    let top_level = top.len() >= 2 && top.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let top_level = top.len() >= 2
+        && top.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && !FILES.contains(&&*top.to_ascii_lowercase());
     let local_fits = local
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~".contains(&byte));
@@ -197,6 +206,17 @@ fn email(text: &str) -> Option<Value> {
     ]
     .contains(&&*local.to_ascii_lowercase());
     (top_level && local_fits && !role).then_some(value)
+}
+
+fn account(text: &str) -> Option<Value> {
+    let letters = text.bytes().filter(u8::is_ascii_alphabetic).count();
+    let plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+'));
+    let fits = (4..=32).contains(&text.len()) && plain && letters >= 3 && varied(text);
+    let hex = text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let nobody = NOBODY.contains(&&*text.to_ascii_lowercase());
+    (fits && !hex && !nobody).then(|| Value::free(Kind::Account, text))
 }
 
 fn ssid(text: &str) -> Option<Value> {
@@ -286,6 +306,36 @@ const NO_NETWORK: [&str; 12] = [
     "ssid",
 ];
 
+/// Accounts that are nobody's.
+const NOBODY: [&str; 20] = [
+    "admin",
+    "administrator",
+    "anonymous",
+    "default",
+    "email",
+    "false",
+    "guest",
+    "login",
+    "name",
+    "none",
+    "null",
+    "password",
+    "root",
+    "test",
+    "true",
+    "undefined",
+    "unknown",
+    "user",
+    "username",
+    "account",
+];
+
+/// What ends the names of files, and no domain.
+const FILES: [&str; 16] = [
+    "png", "jpg", "jpeg", "gif", "webp", "svg", "js", "mjs", "css", "ts", "json", "html", "xml",
+    "php", "txt", "so",
+];
+
 /// MD5, SHA-1 and SHA-256 of nothing.
 const NOTHING_HASHED: [&str; 3] = [
     "d41d8cd98f00b204e9800998ecf8427e",
@@ -367,7 +417,10 @@ mod tests {
             (Kind::Ssid, "<unknown ssid>"),
             (Kind::Ssid, "null"),
             (Kind::Ssid, "${ssid}"),
-            (Kind::Account, "kari"),
+            (Kind::Account, "admin"),
+            (Kind::Account, "4711"),
+            (Kind::Account, "5d41402abc4b2a76b9719d91"),
+            (Kind::Email, "icon@2x.png"),
         ] {
             assert!(!is(kind.clone(), text), "{kind} {text}");
         }

@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{
     Detector, Hit, Identity,
-    boundary::{Ending, is_framed},
+    boundary::{Boundary, Ending, is_framed},
     spellings::{self, Class},
 };
 use crate::event::{Kind, Spelling};
@@ -65,6 +65,7 @@ fn finds_a_value_however_it_is_spelled() {
         (b"35-209900-176148-1", Kind::Imei, Plain),
         (b"352099001761481", Kind::Imei, Separators),
         (b"49 015420 323751 8", Kind::Imei, Separators),
+        (b"<urn:gsma:imei:35209900-176148-0>", Kind::Imei, Separators),
         (b"4901 5420 3237 518", Kind::Imei, Separators),
         (b"49015420323751", Kind::Imei, Length),
         (b"imeisv=4901542032375178&", Kind::Imei, Length),
@@ -212,6 +213,8 @@ fn leaves_what_only_resembles_a_value() {
         "+46912345670",
         "02:00:5e:10:a4:7e",
         "02005e10a47f02",
+        "02:00:5e:10:a4:7f:00:01",
+        "00:02:00:5e:10:a4:7f",
         "XR58M12ABCDE",
         "12345",
         "59.9139",
@@ -373,10 +376,15 @@ fn lets_no_more_than_half_of_a_value_out_before_it_is_found() {
     let detector = detector(EVERYTHING);
     for number in 0..detector.spellings() as u32 {
         let needle = detector.bytes_of(number).to_vec();
-        let mut stream = b"id=\"".to_vec();
+        let (_, _, left, right) = detector.needle(number);
+        let beside = |boundary: Boundary| match boundary {
+            Boundary::Nibble { bits, .. } => bits,
+            _ => b'"',
+        };
+        let mut stream = vec![b'i', b'd', b'=', beside(left)];
         let start = stream.len();
         stream.extend_from_slice(&needle);
-        stream.extend_from_slice(b"\" ");
+        stream.extend([beside(right), b' ']);
         let (mut from, mut released) = (0, 0usize);
         let mut seen = None;
         for length in 1..=stream.len() {

@@ -17,6 +17,7 @@ mod message;
 mod mux;
 #[cfg(test)]
 mod names;
+mod opened;
 mod parcel;
 mod patience;
 mod scanner;

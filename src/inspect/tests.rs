@@ -12,6 +12,8 @@ use crate::{
     policy::Config,
 };
 
+mod wrapping;
+
 pub(super) const IMEI: &str = "490154203237518";
 const IMSI: &str = "242016100000007";
 const ICCID: &str = "8947080000000000009";
@@ -1027,3 +1029,6 @@ fn holds_an_unfinished_value_behind_an_unfinished_escape() {
         }
     }
 }
+
+mod digests;
+mod shapes;

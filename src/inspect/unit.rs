@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use super::{Context, Notice};
 use crate::{
@@ -134,8 +134,8 @@ impl Unit {
 
 impl Found {
     /// Takes a sighting; `wire` says where it stands, and is asked only if the value is not known at the place.
-    /// Of several sightings since the last judgement the first on the wire counts. One that does not count `alone` waits
-    /// for something registered.
+    /// Of several sightings since the last judgement the first on the wire counts; of those at one place, the one that
+    /// explains most. One that does not count `alone` waits for something registered.
     pub(super) fn see(
         &mut self,
         sighting: &Sighting,
@@ -206,7 +206,11 @@ impl Found {
 
 /// Adds a finding unless the value is there already, where the earlier one on the wire counts.
 fn keep(findings: &mut Vec<(u32, Finding)>, value: u32, finding: Finding) {
-    let order = |finding: &Finding| (finding.offset, finding.chain.len(), finding.spelling);
+    let order = |finding: &Finding| {
+        let opened = finding.chain.iter().filter(|wrapper| wrapper.is_opened());
+        let (opened, layers) = (opened.count(), finding.chain.len());
+        (finding.offset, Reverse(opened), layers, finding.spelling)
+    };
     let same =
         |(_, known): &&mut (u32, Finding)| known.hash == finding.hash && known.at == finding.at;
     match findings.iter_mut().find(same) {

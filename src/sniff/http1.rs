@@ -67,6 +67,8 @@ pub struct Head {
     chunked: bool,
     /// Fields that contradict each other or cannot be read: where the message ends is anybody's guess.
     unclear: bool,
+    /// The last of the content codings that were applied (RFC 9110, 8.4): the one to undo first. Lower case.
+    pub coding: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -386,6 +388,11 @@ impl Head {
             self.unclear |=
                 length.is_none() || self.length.is_some_and(|before| Some(before) != length);
             self.length = length;
+        } else if is("content-encoding") {
+            let last = value.rsplit(|byte| *byte == b',').next();
+            let last =
+                String::from_utf8(last.unwrap_or_default().trim_ascii().to_ascii_lowercase());
+            self.coding = last.ok();
         } else if is("transfer-encoding") {
             let last = value
                 .rsplit(|byte| *byte == b',')
@@ -628,6 +635,16 @@ mod tests {
         )
         .2;
         assert!(head.expects);
+    }
+
+    #[test]
+    fn tells_the_coding_that_is_undone_first() {
+        for (value, coding) in [("gzip", "gzip"), ("gzip, BR ", "br"), ("", "")] {
+            let stream = format!("PUT / HTTP/1.1\r\nContent-Encoding: {value}\r\n\r\n");
+            let head = read(stream.as_bytes(), 3).2;
+            assert_eq!(head.coding.as_deref(), Some(coding), "{value}");
+        }
+        assert_eq!(read(b"GET / HTTP/1.1\r\n\r\n", 9).2.coding, None);
     }
 
     #[test]

@@ -252,6 +252,10 @@ fn other_names_and_other_structures_make_none() {
         r#"{"request_id":"38400000-8cf0-11bd-b23e-10b96e40000d","uuid":"38400000-8cf0-11bd-b23e-10b96e40000d"}"#,
         r#"{"device_id":"38400000-8cf0-11bd-b23e-10b96e40000d","etag":"d41d8cd98f00b204e9800998ecf8427e"}"#,
         "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U\r\n",
+        "Cookie: SID=DQAAAKLtt3Dc40; SSID=Ap4PGTEq567; NID=183\r\n",
+        "fields=['imei', 'mac', 'lat', 'ssid']&ssid=ssid",
+        "var username=this.form.name;x.login=f(a);",
+        "\"@babel/core\":\"7.0.0\",\"src\":\"icon@2x.png\",\"to\":\"pkg@1.2.3\"",
         "gaid=00000000-0000-0000-0000-000000000000&",
         // Code.
         "function(e){this.imei=e.imei;this.mac=e.mac||null;var lat=t.lat,lng=t.lng;return{ssid:a.ssid,email:b}}",
@@ -273,7 +277,7 @@ fn other_names_and_other_structures_make_none() {
         r#"{"serial":2024010101,"serialNumber":"1.2.3-4","version":"10.0.19041.1"}"#,
         r#"{"apps":["com.example.a","com.example.b"],"packages":5}"#,
         r#"{"mac":"5d41402abc4b2a76b9719d911017c592a1b2c3d4"}"#,
-        r#"{"email":"","mail":"@","login":"kari","user":"admin"}"#,
+        r#"{"email":"","mail":"@","login":"a1","user":"admin","username":"admin"}"#,
         r#"{"type":"imei","value":"n/a"}"#,
         r#"{"name":"email","required":true,"position":4}"#,
         "src=\"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk\"",
@@ -355,6 +359,7 @@ fn a_short_value_counts_as_a_whole_beside_its_name() {
         ("tac=12345", Kind::Tac),
         (r#"{"cid": 98765}"#, Kind::CellId),
         ("user=Kari;", Kind::Account),
+        (r#"{"SSID":"\"home\""}"#, Kind::Ssid),
         ("/account/kari/mail", Kind::Account),
         ("X-Badge: 4711\r\n", Kind::Custom("badge".into())),
     ] {

@@ -139,7 +139,7 @@ def websocket(book: Book) -> None:
 
 def mqtt(book: Book) -> None:
     imei, android = PERSON.imei[0], PERSON.android_id
-    at = ("stream", "body")
+    at = ("stream", "body", "header", "path")
 
     def found(kind, *chain):
         return Expect(kind, ("mqtt", *chain), at)

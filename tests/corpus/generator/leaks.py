@@ -239,7 +239,7 @@ def advertising(book: Book) -> None:
         KLASS,
         "InMobi, XOR",
         web.post("d=" + encode.percented(base64ed(xored(ids.encode(), 0x4E))), FORM),
-        *found("advertising_id", chain=("base64", "xor")),
+        *found("advertising_id", "android_id", "imei", chain=("base64", "xor")),
     )
     for key in (0x02, 0x08, 0x0A):
         text = hexed(xored(f"imei={imei}&aid={android}".encode(), key & 0x0A))
@@ -325,14 +325,14 @@ def networks(book: Book) -> None:
         KLASS,
         "MQTT client id, IMEI",
         wire.mqtt_connect(imei),
-        *found("imei", chain=("mqtt",), at=("stream", "body")),
+        *found("imei", chain=("mqtt",), at=("stream", "body", "header")),
         port=1883,
     )
     book.add(
         KLASS,
         "MQTT client id, Android ID",
         wire.mqtt_connect(f"mqttjs_{android}", user="app"),
-        *found("android_id", chain=("mqtt",), at=("stream", "body")),
+        *found("android_id", chain=("mqtt",), at=("stream", "body", "header")),
         port=1883,
     )
     for name, label, chain in [

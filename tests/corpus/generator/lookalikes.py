@@ -56,7 +56,7 @@ def near(book: Book) -> None:
         book,
         "one character off",
         "two digits swapped",
-        document("imei", PERSON.imei[0][:5] + PERSON.imei[0][6] + PERSON.imei[0][5] + PERSON.imei[0][7:]),
+        document("imei", PERSON.imei[0][:1] + PERSON.imei[0][2] + PERSON.imei[0][1] + PERSON.imei[0][3:]),
     )
 
 

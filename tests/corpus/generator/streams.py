@@ -165,7 +165,7 @@ def several(book: Book) -> None:
     book.add("several", "seven in a list", web.post(body), *[Expect(kind, ("json",)) for kind in kinds])
     body = "".join(f"{PERSON.text(kind)}," for kind in kinds)
     book.add("several", "seven, joined by commas", web.post(body), *[Expect(kind) for kind in kinds])
-    body = f"IMEI{PERSON.imei[0]}IMSI{PERSON.imsi}MAC{PERSON.wifi_mac.replace(':', '')}END"
+    body = f"IMEI{PERSON.imei[0]}IMSI{PERSON.imsi}MAC{PERSON.wifi_mac.replace(':', '')}OK"
     book.add(
         "several",
         "between words, without separators",
