@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import pathlib
+import zlib
 
 import h2.config
 import h2.connection
@@ -134,6 +135,19 @@ def websocket():
     fragments = masked(1, text[:9], a, fin=False) + masked(9, b"ping", b) + masked(0, text[9:14], b, fin=False) + masked(0, text[14:], c)
     write("websocket", "fragments-around-a-ping", UPGRADE + fragments + masked(8, b"\x03\xe8" + MAIL.encode(), a))
     write("websocket", "two-messages", UPGRADE + masked(2, b"x" * 300, a) + masked(1, MAIL.encode(), b) + masked(1, IMEI.encode(), c))
+    # RFC 7692: the second message refers to the first; the third is in two frames.
+    deflate = zlib.compressobj(wbits=-15)
+    packed = []
+    for part in (b"nothing yet", JSON, b'{"again": ' + JSON + b"}"):
+        data = deflate.compress(part) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        assert data.endswith(b"\0\0\xff\xff")
+        packed.append(data[:-4])
+    frames = masked(1, packed[0], a, rsv1=True) + masked(1, packed[1], b, rsv1=True)
+    frames += masked(1, packed[2][:5], a, fin=False, rsv1=True) + masked(9, b"", a) + masked(0, packed[2][5:], c)
+    write("websocket", "deflate-one-context", UPGRADE + frames)
+    deflate = zlib.compressobj(9, wbits=-15)
+    bomb = deflate.compress(bytes(4 << 20)) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    write("websocket", "bomb", UPGRADE + masked(2, bomb[:-4], a, rsv1=True) + masked(1, IMEI.encode(), b))
     write("websocket", "declined", UPGRADE + f"GET /?imei={IMEI} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
     write("websocket", "broken", UPGRADE + masked(1, b"fine", a) + b"\x05then: " + MAIL.encode() + b"\n")
 

@@ -349,3 +349,19 @@ fn packets_of_mqtt_go_as_soon_as_they_are_whole() {
         assert_eq!((flow.held.len(), flow.wake), (0, None), "{packet:x?}");
     }
 }
+
+#[test]
+fn gives_up_on_a_compressed_message_that_never_ends_and_reads_the_next() {
+    let allow = rules("allow");
+    let bomb = include_bytes!("../../fuzz/corpus/websocket/bomb");
+    for step in [bomb.len(), 500] {
+        let mut flow = Flow::new(Proto::Tcp, 80, &allow);
+        for piece in bomb.chunks(step) {
+            flow.send(piece);
+        }
+        assert!(flow.held.is_empty());
+        assert!(flow.notices.contains(&Notice::Opaque(Opaque::Budget)));
+        assert!(flow.unread > 2000 && flow.unread < bomb.len() as u64);
+        assert_eq!(flow.findings().len(), 1, "the next one is not compressed");
+    }
+}

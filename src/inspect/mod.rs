@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod datagram;
+mod deflated;
 #[cfg(test)]
 mod framings;
 mod inspector;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Context,
+    deflated::Deflated,
     parcel::{Parcel, Search, Wait},
     patience::{PAUSE, TAIL},
     stream::{About, Call, Phase, Stream},
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     decode::Scratch,
-    event::{Kind, NameSource, Verdict, Wrapper},
+    event::{Kind, NameSource, Place, Verdict, Wrapper},
     sniff::{self, Broken, Http2, Item, Mqtt, WebSocket},
 };
 
@@ -30,6 +31,9 @@ pub(super) struct Mux {
     /// The framing ended at `broken_at`; what follows from `read` on is something else.
     broken: bool,
     broken_at: u64,
+    deflated: Deflated,
+    /// What the caller's buffers are swapped for: making one anew asks for memory.
+    scratch: Option<Scratch>,
 }
 
 impl Mux {
@@ -59,6 +63,8 @@ impl Mux {
             names: Vec::new(),
             broken: false,
             broken_at: 0,
+            deflated: Deflated::default(),
+            scratch: None,
         }
     }
 
@@ -78,6 +84,8 @@ impl Mux {
             names,
             broken,
             broken_at,
+            deflated,
+            scratch: _,
         } = self;
         let at = *read;
         *read += bytes.len() as u64;
@@ -93,6 +101,7 @@ impl Mux {
                 at,
             } => {
                 if let Some(parcel) = parcels.get_mut(unit) {
+                    parcel.grant(bytes.len());
                     parcel.text(place, bytes, at, false, wrappers, now);
                 }
             }
@@ -103,7 +112,18 @@ impl Mux {
                 at,
             } => {
                 if let Some(parcel) = parcels.get_mut(unit) {
+                    parcel.grant(bytes.len());
                     parcel.text(place, bytes, at, true, wrappers, now);
+                }
+            }
+            Item::Deflated { unit, bytes, at } => {
+                if let Some(parcel) = parcels.get_mut(unit) {
+                    parcel.grant(bytes.len());
+                    let mut show =
+                        |text: &[u8]| parcel.text(Place::Body, text, at, true, DEFLATED, now);
+                    if !deflated.push(bytes, search.scratch.pool(), &mut show) {
+                        parcel.unit.lose();
+                    }
                 }
             }
             Item::Close { unit, place } => {
@@ -256,10 +276,11 @@ impl Stream {
         call: Call,
         cx: &mut Context<'_>,
     ) -> Turn {
-        let mut scratch = Scratch::default();
+        let mut scratch = mux.scratch.take().unwrap_or_default();
         self.unit.swap_scratch(&mut scratch);
         let turn = self.run_mux(&mut mux, rest, call, &mut scratch, cx);
         self.unit.swap_scratch(&mut scratch);
+        mux.scratch = Some(scratch);
         self.phase = match turn {
             Turn::Go(_) => {
                 self.searched = mux.read;
@@ -378,7 +399,8 @@ impl Judge {
         }
         let whole = parcel.ended || parcel.expects;
         if !whole {
-            parcel.streams |= self.full || parcel.is_paused(search.now);
+            let large = parcel.kept() > search.room;
+            parcel.streams |= self.full || large || parcel.is_paused(search.now);
             if !parcel.streams {
                 let wake = parcel.held.map(|_| parcel.news + PAUSE);
                 let from = parcel.held;
@@ -404,5 +426,7 @@ impl Judge {
     }
 }
 
+/// What a compressed message of WebSocket is wrapped in.
+const DEFLATED: &[Wrapper] = &[Wrapper::Websocket, Wrapper::Deflate];
 /// Units that are open at the same time: servers take 100 streams to 256.
 const MOST_UNITS: usize = 256;

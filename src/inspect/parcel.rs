@@ -72,6 +72,19 @@ impl Parcel {
         }
     }
 
+    /// This many bytes of it came: they entitle to as much decoding.
+    pub(super) fn grant(&mut self, bytes: usize) {
+        self.unit.grant(bytes);
+        if self.unit.is_spent() {
+            self.unread += bytes as u64;
+        }
+    }
+
+    /// Bytes of text that are kept for it.
+    pub(super) fn kept(&self) -> usize {
+        self.passages.iter().map(|passage| passage.text.len()).sum()
+    }
+
     /// More of one of its texts: as it stands on the wire from `at` on, or `coded` in a string that begins there.
     pub(super) fn text(
         &mut self,
@@ -84,10 +97,6 @@ impl Parcel {
     ) {
         self.news = now;
         self.fresh = true;
-        self.unit.grant(bytes.len());
-        if self.unit.is_spent() {
-            self.unread += bytes.len() as u64;
-        }
         let open = self
             .passages
             .iter()

@@ -217,7 +217,7 @@ macro_rules! seed {
 fn fixtures() -> Vec<Fixture> {
     use Kind::{AdvertisingId, CellId, Email, Imei, Imsi, WifiMac};
     use Place::{Body, Header, Path, Query, Stream};
-    use Wrapper::{Base64, Chunked, Hex, Http2, Json, Mqtt, Percent, Websocket};
+    use Wrapper::{Base64, Chunked, Deflate, Hex, Http2, Json, Mqtt, Percent, Websocket};
     let json = registration();
     let base64 = BASE64.encode(json.as_bytes());
     let all = |chain: &[Wrapper], at: Place| {
@@ -295,6 +295,14 @@ fn fixtures() -> Vec<Fixture> {
             vec![(Imei, Body, vec![Websocket]), (Email, Stream, vec![Websocket])], false,
         ),
         fixture("WebSocket, two messages", 80, seed!("websocket/two-messages"), vec![(Imei, Body, vec![Websocket]), (Email, Body, vec![Websocket])], false),
+        fixture(
+            "WebSocket, deflate with one context", 80, seed!("websocket/deflate-one-context"),
+            vec![
+                (Imei, Body, vec![Websocket, Deflate, Json]), (Imei, Body, vec![Websocket, Deflate, Json]),
+                (Email, Body, vec![Websocket, Deflate, Json]), (Email, Body, vec![Websocket, Deflate, Json]),
+            ],
+            false,
+        ),
         fixture("WebSocket, declined", 80, seed!("websocket/declined"), vec![(Imei, Query, vec![])], false),
         fixture("WebSocket, broken", 80, seed!("websocket/broken"), vec![(Email, Stream, vec![])], false),
         fixture("MQTT, client id and user", 1883, seed!("mqtt/client-id-and-user"), vec![(Imei, Header, vec![Mqtt]), (Email, Header, vec![Mqtt])], false),

@@ -43,11 +43,10 @@ pub(super) struct Stands {
 impl Unit {
     /// Begins the next unit.
     pub(super) fn renew(&mut self) {
-        let scratch = std::mem::take(&mut self.scratch);
-        *self = Self {
-            scratch,
-            ..Self::default()
-        };
+        self.found = Found::default();
+        self.budget = Budget::default();
+        self.told_budget = false;
+        self.lost = false;
     }
 
     /// Takes the caller's buffers, or gives them back.

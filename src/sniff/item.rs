@@ -32,6 +32,15 @@ pub enum Item<'a> {
         /// Where the string that it was decoded from begins on the wire.
         at: u64,
     },
+    /// More of a unit's body, compressed as the messages of its connection are (RFC 7692), its end mark included.
+    Deflated {
+        /// Which unit.
+        unit: u32,
+        /// The compressed bytes.
+        bytes: &'a [u8],
+        /// Where the body begins on the wire.
+        at: u64,
+    },
     /// A text of a unit is whole; what comes of the same place is another text.
     Close {
         /// Which unit.

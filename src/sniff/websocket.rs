@@ -14,6 +14,9 @@ pub struct WebSocket {
     done: usize,
     /// Whether a message has begun and not ended.
     open: bool,
+    /// Whether it is compressed, and where its payload begins.
+    compressed: bool,
+    start: u64,
 }
 
 impl WebSocket {
@@ -98,15 +101,17 @@ impl WebSocket {
 
     /// A frame's header is whole.
     fn frame(&mut self, at: u64, show: &mut dyn FnMut(Item<'_>)) {
-        let [_, second, a, b, c, d, e, f, g, h, ..] = self.header;
+        let [first, second, a, b, c, d, e, f, g, h, ..] = self.header;
         self.left = match second & LENGTH {
             126 => u64::from(u16::from_be_bytes([a, b])),
             127 => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
             short => u64::from(short),
         };
         self.done = 0;
-        if self.is_data() {
+        if self.is_data() && !self.open {
             self.open = true;
+            self.compressed = first & COMPRESSED != 0;
+            self.start = at.saturating_add(self.have as u64);
         }
         show(Item::Frame {
             unit: self.unit(),
@@ -135,11 +140,18 @@ impl WebSocket {
             for ((slot, byte), mask) in clear.iter_mut().zip(piece).zip(mask) {
                 *slot = byte ^ mask;
             }
-            show(Item::Text {
-                unit: self.unit(),
-                place,
-                bytes: clear.get(..piece.len()).unwrap_or_default(),
-                at,
+            let unit = self.unit();
+            let bytes = clear.get(..piece.len()).unwrap_or_default();
+            show(if self.is_data() && self.compressed {
+                let at = self.start;
+                Item::Deflated { unit, bytes, at }
+            } else {
+                Item::Text {
+                    unit,
+                    place,
+                    bytes,
+                    at,
+                }
             });
             at = at.saturating_add(piece.len() as u64);
             self.done = self.done.wrapping_add(piece.len());
@@ -154,6 +166,13 @@ impl WebSocket {
     fn end(&mut self, show: &mut dyn FnMut(Item<'_>)) {
         let [first, ..] = self.header;
         if first & FINAL != 0 {
+            if self.is_data() && self.compressed {
+                show(Item::Deflated {
+                    unit: self.unit(),
+                    bytes: END_OF_DEFLATE,
+                    at: self.start,
+                });
+            }
             show(Item::End { unit: self.unit() });
             self.open &= !self.is_data();
         }
@@ -207,6 +226,8 @@ const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
+/// What the sender leaves out (RFC 7692, 7.2.1).
+const END_OF_DEFLATE: &[u8] = b"\0\0\xff\xff";
 /// Bytes shown in one piece; a multiple of the key's length is not needed.
 const UNMASKED_AT_ONCE: usize = 1024;
 

@@ -15,6 +15,7 @@ mod world;
 
 mod dns;
 mod faults;
+mod framings;
 mod harness;
 mod http;
 mod icmp;
