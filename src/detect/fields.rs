@@ -18,19 +18,24 @@ impl Token {
     }
 }
 
-/// Calls `visit` with every byte of `text`, from `from` on, that may stand between a name and its value, with every `@`, and
-/// with every full stop where `points` are looked for.
+/// Calls `visit` with every byte of `text`, from `from` on, that may stand between a name and its value, slashes only where
+/// the text is a path, with every `@`, and with every full stop where `points` are looked for.
 pub(super) fn sweep(text: &[u8], from: usize, points: bool, mut visit: impl FnMut(usize)) {
-    // Another colon where there is no need of points.
+    // Another colon where there is no need of points, or of slashes, which base64 is full of.
     let point = if points { b'.' } else { b':' };
+    let slash = if text.first() == Some(&b'/') {
+        b'/'
+    } else {
+        b':'
+    };
     let mut at = from;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let mut separators = match rest.first_chunk() {
-            Some(block) => mask(block, point),
+            Some(block) => mask(block, point, slash),
             None => {
                 let mut block = [0; BLOCK];
                 block[..rest.len()].copy_from_slice(rest);
-                mask(&block, point)
+                mask(&block, point, slash)
             }
         };
         while separators != 0 {
@@ -279,10 +284,10 @@ fn ends_value(byte: u8) -> bool {
 
 /// A bit for each byte of the block that is a separator, the first one lowest.
 #[inline]
-fn mask(block: &[u8; BLOCK], point: u8) -> u64 {
+fn mask(block: &[u8; BLOCK], point: u8, slash: u8) -> u64 {
     let mut marks = [0u8; BLOCK];
     for (mark, &byte) in marks.iter_mut().zip(block) {
-        let separates = (byte == b':') | (byte == b'=') | (byte == b'>') | (byte == b'/');
+        let separates = (byte == b':') | (byte == b'=') | (byte == b'>') | (byte == slash);
         *mark = u8::from(separates | (byte == MAP_VALUE) | (byte == point) | (byte == b'@'));
     }
     let mut mask = 0;
@@ -324,8 +329,9 @@ mod tests {
             ("{\"a\" :\n  [ \"x\\\"y\", 2]}", vec!["x\\\"y"]),
             ("a=1&b=two;c='x y'", vec!["1", "two", "x y"]),
             ("X-Id: 42\r\nB:c d\r\n", vec!["42", "c"]),
-            ("<imei>4901</imei>", vec!["4901", "imei"]),
-            ("x/imei/4901/y?z", vec!["imei", "4901", "y"]),
+            ("<imei>4901</imei>", vec!["4901"]),
+            ("/imei/4901/y?z", vec!["imei", "4901", "y"]),
+            ("x/imei/4901/y?z", vec![]),
             ("\x04imei\x12\x03490x", vec!["490"]),
             ("a={}", vec![]),
         ] {

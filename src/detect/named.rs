@@ -127,7 +127,7 @@ impl Named {
         let places = !self.places.is_empty();
         fields::sweep(text, first, places, |at| search.separator(at));
         let mut hold = search.hold;
-        if places && text.iter().any(|byte| !byte.is_ascii()) {
+        if places && !text.is_ascii() {
             let binary = |found| search.place(&found, Spelling::Float);
             hold = hold.max(self.places.binary(text, first, binary));
         }

@@ -4,6 +4,8 @@ use crate::event::Kind;
 
 /// The names that are known, by their last three characters.
 pub(super) struct Names {
+    /// A bit for the last three characters of each name: most fields have another end.
+    ends: Box<[u64; ENDS / 64]>,
     /// Where the entries of each bucket begin, and where the last ones end.
     starts: Box<[u16]>,
     /// By bucket, longer names first.
@@ -72,7 +74,13 @@ impl Names {
         for bucket in 1..starts.len() {
             starts[bucket] += starts[bucket - 1];
         }
+        let mut ends = Box::new([0; ENDS / 64]);
+        for entry in &entries {
+            let bit = spread::<ENDS>(entry.tail);
+            ends[bit / 64] |= 1 << (bit % 64);
+        }
         Names {
+            ends,
             starts: starts.into(),
             entries: entries.into(),
         }
@@ -84,11 +92,23 @@ impl Names {
     pub(super) fn before(&self, text: &[u8], end: usize) -> Option<(&Entry, usize)> {
         let end = end_of_name(text, end)?;
         let tail = tail(&text[..end]);
+        let bit = spread::<ENDS>(tail);
+        if self.ends[bit / 64] >> (bit % 64) & 1 == 0 {
+            return None;
+        }
+        self.ending(text, end, tail)
+    }
+
+    /// The known name that `text[..end]` ends with; `tail` are its last characters.
+    #[cold]
+    fn ending(&self, text: &[u8], end: usize, tail: u32) -> Option<(&Entry, usize)> {
         let bucket = bucket(tail);
         let range = usize::from(self.starts[bucket])..usize::from(self.starts[bucket + 1]);
         let entries = self.entries.get(range)?;
-        if entries.iter().all(|entry| entry.tail != tail) {
-            return None;
+        let mut ending = entries.iter().filter(|entry| entry.tail == tail).peekable();
+        ending.peek()?;
+        if let Some(entry) = ending.find(|entry| entry.is_quoted(&text[..end])) {
+            return Some((entry, end - entry.name.len()));
         }
         let words = Words::before(&text[..end]);
         let entry = entries.iter().find(|entry| entry.fits(&words))?;
@@ -134,6 +154,12 @@ impl Entry {
             fit: Fit::LastWords,
             what: [What::Kind(kind)].into(),
         })
+    }
+
+    /// Whether `text` ends with the bare name in quotes.
+    fn is_quoted(&self, text: &[u8]) -> bool {
+        let before = text.strip_suffix(&*self.name);
+        before.is_some_and(|before| before.last() == Some(&b'"'))
     }
 
     fn fits(&self, words: &Words) -> bool {
@@ -267,6 +293,13 @@ fn end_of_name(text: &[u8], end: usize) -> Option<usize> {
 /// The last three characters of a name in lower case, the last one lowest; fewer where it is shorter.
 #[inline]
 fn tail(name: &[u8]) -> u32 {
+    if let [.., first, second, third] = name
+        && [first, second, third]
+            .iter()
+            .all(|byte| byte.is_ascii_alphabetic())
+    {
+        return u32::from_be_bytes([0, *first, *second, *third]) | 0x0020_2020;
+    }
     let mut tail = 0;
     let mut shift = 0;
     for &byte in name.iter().rev().take(5) {
@@ -283,7 +316,13 @@ fn tail(name: &[u8]) -> u32 {
 }
 
 fn bucket(tail: u32) -> usize {
-    (tail.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BUCKETS.ilog2())) as usize
+    spread::<BUCKETS>(tail)
+}
+
+/// A number below `N`, a power of two.
+#[inline]
+fn spread<const N: usize>(tail: u32) -> usize {
+    (tail.wrapping_mul(0x9e37_79b1) >> (u32::BITS - N.ilog2())) as usize
 }
 
 fn is_name(byte: u8) -> bool {
@@ -298,6 +337,8 @@ fn is_between(byte: u8) -> bool {
 const BETWEEN: u8 = 0xff;
 /// Bytes of a name that are looked at: what stands before is not its last words.
 pub(super) const LONGEST: usize = 48;
+/// Bits, of which one in a hundred is set: 4 KiB.
+const ENDS: usize = 1 << 15;
 /// Buckets of names, so that two in three are empty.
 const BUCKETS: usize = 1024;
 const TABLE: &str = include_str!("fields.tsv");

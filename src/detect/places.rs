@@ -170,7 +170,8 @@ impl Coordinate {
 
     /// The decimal number around the point at `at`.
     pub(super) fn around_point(text: &[u8], at: usize) -> Option<Coordinate> {
-        if !text.get(at + 1)?.is_ascii_digit() {
+        let decimals = text.get(at + 1..)?.iter().take(DECIMALS);
+        if !decimals.clone().all(u8::is_ascii_digit) || decimals.len() == 0 {
             return None;
         }
         let whole = text[..at]

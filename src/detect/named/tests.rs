@@ -83,7 +83,7 @@ fn a_name_and_the_structure_of_its_value_make_a_shape() {
             "490154203237518",
         ),
         (
-            "imei/490154203237518/register",
+            "/v1/imei/490154203237518/register",
             Kind::Imei,
             "490154203237518",
         ),
