@@ -17,6 +17,7 @@ def add(book: Book) -> None:
     too_little(book)
     placeholders(book)
     other_meanings(book)
+    longer_names(book)
 
 
 def near(book: Book) -> None:
@@ -294,6 +295,44 @@ def other_meanings(book: Book) -> None:
     )
     for at in range(8):
         telemetry(book, at)
+
+
+def longer_names(book: Book) -> None:
+    """Names of fields that have another's name inside, beside what would be its value."""
+    person = stranger("longer names")
+    dice = dice_for("longer names")
+    sessions = [
+        ("PHPSESSID", 26),
+        ("JSESSIONID", 32),
+        ("ASPSESSIONIDQQ", 24),
+        ("sessid", 16),
+        ("BSSIDX", 12),
+        ("essidx", 9),
+    ]
+    for name, length in sessions:
+        value = "".join(dice.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(length))
+        cookie = f"security=low; {name}={value}"
+        book.add("ordinary names inside longer names", f"cookie {name}", web.get("/", {"Cookie": cookie}))
+    mac, phone = person.wifi_mac.replace(":", ""), person.phone[1:]
+    for name, members in [
+        ("MAC", {"pharmacy": mac, "macro": mac, "stomach": mac, "Machine": mac, "emacs_key": mac}),
+        ("phone", {"hotel": phone, "telescope": phone, "intel": phone, "saxophone": phone, "automobile": phone}),
+        ("place", {"latest": person.latitude, "along": person.longitude, "plate": 61.223145, "belong": 8.440172}),
+        ("UUID", {"idfamily": person.advertising_id, "brigade": person.advertising_id, "gaidx": person.advertising_id}),
+        ("codes", {"contact": person.tac, "attack": 30618, "acid": 51882301, "place": 30618, "tactic": 30618}),
+        ("IMEI", {"timeid": person.imei[0], "deviceidx": person.imei[0], "candid": person.imei[0]}),
+        ("mail", {"gmail": "on", "snail": "slow", "email_opt_in": "yes", "mailbox": 17, "blackmail": "a@b"}),
+        (
+            "account",
+            {"accounting": "monthly", "discount": "summer99", "loginform": "wide-form", "username_field": "usr_name"},
+        ),
+    ]:
+        body(book, "names inside longer names", name, members)
+    book.add(
+        "ordinary names inside longer names",
+        "user information of a URL",
+        web.get("/", {"Referer": "http://anonymous@files.example/a"}),
+    )
 
 
 def telemetry(book: Book, at: int) -> None:
