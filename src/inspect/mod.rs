@@ -12,6 +12,7 @@ mod datagram;
 mod inspector;
 mod message;
 mod scanner;
+mod sources;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub use inspector::{Destination, Inspection, Inspector, Request};
+pub use sources::Sources;
 pub use stream::Stream;
 
 /// What judging stands on; swapped as a whole.

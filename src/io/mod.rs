@@ -3,12 +3,18 @@
 #[cfg(feature = "cli")]
 pub mod descriptors;
 mod finder;
+#[cfg(any(feature = "jni", feature = "capi"))]
+pub mod foreign;
 #[cfg(feature = "cli")]
 mod netlink;
 #[cfg(feature = "cli")]
 pub mod netns;
+#[cfg(any(feature = "jni", feature = "capi"))]
+pub mod outbox;
 #[cfg(feature = "cli")]
 pub mod owner;
+#[cfg(any(feature = "jni", feature = "capi"))]
+pub mod panics;
 #[cfg(feature = "cli")]
 mod passing;
 #[cfg(feature = "cli")]
