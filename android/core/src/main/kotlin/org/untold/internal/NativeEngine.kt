@@ -1,0 +1,102 @@
+package org.untold.internal
+
+import java.net.InetAddress
+import java.net.InetSocketAddress
+import java.util.concurrent.CompletableFuture
+import java.util.concurrent.Executor
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.asCoroutineDispatcher
+import kotlinx.coroutines.channels.BufferOverflow
+import kotlinx.coroutines.flow.MutableSharedFlow
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.asSharedFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.update
+import kotlinx.coroutines.future.future
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.withContext
+import org.untold.Engine
+import org.untold.EngineOptions
+import org.untold.EngineStatus
+import org.untold.Event
+import org.untold.Proto
+import org.untold.Rules
+import org.untold.Scope
+
+/** The engine behind the native face. */
+internal class NativeEngine private constructor(private val host: Engine.Host) : Engine {
+    override val events get() = told.asSharedFlow()
+    override val questions get() = open.asStateFlow()
+    override val status get() = current.asStateFlow()
+
+    private val told = MutableSharedFlow<Event>(extraBufferCapacity = BUFFER, onBufferOverflow = BufferOverflow.DROP_OLDEST)
+    private val open = MutableStateFlow(emptyList<Event.Ask>())
+    private val current = MutableStateFlow<EngineStatus>(EngineStatus.Running)
+    private val job = Job()
+    private val scope = CoroutineScope(job + Dispatchers.Default)
+    private lateinit var handle: Handle
+
+    override suspend fun setRules(rules: Rules) = withContext(Dispatchers.Default) {
+        handle.use { Native.engineSetRules(it, rules.identity.toToml(), rules.policy, rules.answers, rules.lists.toTypedArray()) }
+    }
+
+    override suspend fun answer(question: Long, allow: Boolean, scope: Scope) =
+        withContext(Dispatchers.Default) { handle.use { Native.engineAnswer(it, question, allow, scope.code) } }
+
+    override fun setRulesAsync(rules: Rules): CompletableFuture<Unit> = scope.future { setRules(rules) }
+
+    override fun answerAsync(question: Long, allow: Boolean, scope: Scope): CompletableFuture<Unit> =
+        this.scope.future { answer(question, allow, scope) }
+
+    override fun addListener(executor: Executor, listener: Engine.Listener): AutoCloseable {
+        val collecting = scope.launch(executor.asCoroutineDispatcher(), CoroutineStart.UNDISPATCHED) { told.collect(listener::onEvent) }
+        return AutoCloseable(collecting::cancel)
+    }
+
+    override fun close() {
+        handle.close()
+        job.cancel()
+    }
+
+    private inner class Callbacks : NativeCallbacks {
+        override fun protect(fd: Int): Boolean = host.protect(fd)
+
+        override fun owner(proto: Int, src: String, srcPort: Int, dst: String, dstPort: Int): Array<String> {
+            val transport = Proto.entries.firstOrNull { it.number == proto } ?: return emptyArray()
+            return host.ownersOf(transport, address(src, srcPort), address(dst, dstPort)).toTypedArray()
+        }
+
+        override fun events(batch: ByteArray) = eventsFrom(batch).forEach { event ->
+            // The list first: who hears of a question finds it there.
+            when (event) {
+                is Event.Ask -> open.update { it + event }
+                is Event.Answer -> open.update { list -> list.filterNot { it.question == event.question } }
+                else -> Unit
+            }
+            told.tryEmit(event)
+        }
+
+        override fun stopped(reason: String?) {
+            open.value = emptyList()
+            current.value = reason?.let(EngineStatus::Failed) ?: EngineStatus.Closed
+        }
+
+        /** [host] is a literal, so nothing is resolved. */
+        private fun address(host: String, port: Int) = InetSocketAddress(InetAddress.getByName(host), port)
+    }
+
+    companion object {
+        private const val BUFFER = 1024
+
+        fun start(fd: Int, options: EngineOptions, rules: Rules, host: Engine.Host): Engine = NativeEngine(host).also {
+            val value = Native.engineStart(
+                fd, options.mtu, options.queue, options.dns.toTypedArray(), options.resolvers.toTypedArray(), options.canAsk,
+                rules.identity.toToml(), rules.policy, rules.answers, rules.lists.toTypedArray(), options.hashKey.bytes, it.Callbacks(),
+            )
+            it.handle = Handle(value, Native::engineStop)
+        }
+    }
+}
