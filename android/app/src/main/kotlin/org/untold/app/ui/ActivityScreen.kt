@@ -1,0 +1,80 @@
+package org.untold.app.ui
+
+import android.text.format.DateUtils
+import androidx.compose.foundation.layout.padding
+import androidx.compose.foundation.lazy.LazyColumn
+import androidx.compose.foundation.lazy.items
+import androidx.compose.material.icons.Icons
+import androidx.compose.material.icons.filled.CheckCircle
+import androidx.compose.material.icons.filled.Info
+import androidx.compose.material3.Icon
+import androidx.compose.material3.ListItem
+import androidx.compose.material3.MaterialTheme
+import androidx.compose.material3.Text
+import androidx.compose.runtime.Composable
+import androidx.compose.runtime.getValue
+import androidx.compose.ui.Modifier
+import androidx.compose.ui.platform.LocalContext
+import androidx.compose.ui.platform.LocalResources
+import androidx.compose.ui.res.painterResource
+import androidx.compose.ui.res.stringResource
+import androidx.compose.ui.unit.dp
+import androidx.lifecycle.compose.collectAsStateWithLifecycle
+import org.untold.Action
+import org.untold.app.R
+import org.untold.app.data.Apps
+import org.untold.app.data.Journal
+
+/** What was judged, newest first. */
+@Composable
+fun ActivityScreen(journal: Journal, apps: Apps, modifier: Modifier = Modifier) {
+    val entries by journal.entries.collectAsStateWithLifecycle()
+    if (entries.isEmpty()) {
+        Text(stringResource(R.string.activity_empty), modifier.padding(16.dp), style = MaterialTheme.typography.bodyLarge)
+        return
+    }
+    LazyColumn(modifier) {
+        items(entries, key = { it.number }) { entry ->
+            when (entry) {
+                is Journal.Entry.Judged -> Judged(entry, apps)
+                is Journal.Entry.Withdrawn -> Line(route(apps, entry.app, entry.to), stringResource(R.string.activity_withdrawn), timeOf(entry.at)) {
+                    Icon(Icons.Default.Info, null)
+                }
+                is Journal.Entry.Lost -> Line(stringResource(R.string.activity_lost), null, null) { Icon(Icons.Default.Info, null) }
+            }
+        }
+    }
+}
+
+@Composable
+private fun Judged(entry: Journal.Entry.Judged, apps: Apps) {
+    val words = LocalResources.current
+    val outcome = when (entry.action) {
+        Action.Allow -> R.string.activity_allowed
+        Action.Ask -> R.string.activity_asked
+        Action.Block -> R.string.activity_blocked
+    }
+    val what = entry.findings.joinToString { words.findingInWords(it) }
+    Line(route(apps, entry.app, entry.to), what.ifEmpty { null }, timeOf(entry.at)) {
+        if (entry.action == Action.Block) {
+            Icon(painterResource(R.drawable.ic_shield), stringResource(outcome), tint = MaterialTheme.colorScheme.primary)
+        } else {
+            Icon(Icons.Default.CheckCircle, stringResource(outcome))
+        }
+    }
+}
+
+@Composable
+private fun Line(title: String, detail: String?, time: String?, icon: @Composable () -> Unit) = ListItem(
+    headlineContent = { Text(title) },
+    supportingContent = detail?.let { { Text(it) } },
+    leadingContent = icon,
+    trailingContent = time?.let { { Text(it) } },
+)
+
+@Composable
+private fun route(apps: Apps, app: String?, to: String): String =
+    stringResource(R.string.activity_item, apps.labelOf(app) ?: stringResource(R.string.question_unknown_app), to)
+
+@Composable
+private fun timeOf(at: Long): String = DateUtils.formatDateTime(LocalContext.current, at, DateUtils.FORMAT_SHOW_TIME)
