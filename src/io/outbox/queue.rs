@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 
+use rustc_hash::FxHashSet;
+
 use crate::event::{DropEvent, Event};
 
 /// Events not yet read. When it is full, what matters least goes first, and is counted; a question that is open never goes.
@@ -58,20 +60,20 @@ impl Queue {
 
     /// Loses a question that was put and settled without anybody having seen it.
     fn lose_settled(&mut self) -> bool {
-        let answered = |question| move |event: &Event| matches!(event, Event::Answer(answer) if answer.question == question);
+        let answer_to = |event: &Event| match event {
+            Event::Answer(answer) => Some(answer.question),
+            _ => None,
+        };
+        let answered: FxHashSet<u64> = self.events.iter().filter_map(answer_to).collect();
         let settled = self.events.iter().find_map(|event| match event {
-            Event::Ask(ask) => self
-                .events
-                .iter()
-                .any(answered(ask.question))
-                .then_some(ask.question),
+            Event::Ask(ask) if answered.contains(&ask.question) => Some(ask.question),
             _ => None,
         });
         let Some(question) = settled else {
             return false;
         };
         self.lose(|event| matches!(event, Event::Ask(ask) if ask.question == question))
-            && self.lose(answered(question))
+            && self.lose(|event| answer_to(event) == Some(question))
     }
 }
 
