@@ -186,7 +186,8 @@ enum untold_status untold_engine_answer(const struct untold_engine *engine,
                                         bool allow,
                                         int32_t scope);
 
-// Ends every flow, delivers the last events, closes the descriptor and frees the engine. Not from a callback.
+// Ends every flow, delivers the last events, waits for every callback under way, closes the descriptor and frees the
+// engine: afterwards no thread of it is left. Not from a callback.
 //
 // # Safety
 // `engine` comes from untold_engine_start and is used by nobody else any more.
