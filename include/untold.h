@@ -92,7 +92,7 @@ typedef struct untold_callbacks {
   // Keeps a socket out of the tunnel; where it answers false, the socket is closed and never used.
   bool (*protect)(void *context, int32_t fd);
   // Writes the names of the app whose flow this is into `names`, one a line, and returns how many bytes; 0 where
-  // unknown. `proto` is the number of IP. Within a second.
+  // unknown, as it counts after 250 ms. `proto` is the number of IP.
   size_t (*owner)(void *context,
                   int32_t proto,
                   struct untold_bytes src,

@@ -110,7 +110,7 @@ pub struct untold_callbacks {
     /// Keeps a socket out of the tunnel; where it answers false, the socket is closed and never used.
     pub protect: Option<unsafe extern "C" fn(context: *mut c_void, fd: i32) -> bool>,
     /// Writes the names of the app whose flow this is into `names`, one a line, and returns how many bytes; 0 where
-    /// unknown. `proto` is the number of IP. Within a second.
+    /// unknown, as it counts after 250 ms. `proto` is the number of IP.
     pub owner: Option<
         unsafe extern "C" fn(
             context: *mut c_void,
