@@ -92,7 +92,7 @@ typedef struct untold_callbacks {
   // Keeps a socket out of the tunnel; where it answers false, the socket is closed and never used.
   bool (*protect)(void *context, int32_t fd);
   // Writes the names of the app whose flow this is into `names`, one a line, and returns how many bytes; 0 where
-  // unknown. `proto` is the number of IP. Within a second.
+  // unknown, as it counts after 250 ms. `proto` is the number of IP.
   size_t (*owner)(void *context,
                   int32_t proto,
                   struct untold_bytes src,
@@ -186,7 +186,8 @@ enum untold_status untold_engine_answer(const struct untold_engine *engine,
                                         bool allow,
                                         int32_t scope);
 
-// Ends every flow, delivers the last events, closes the descriptor and frees the engine. Not from a callback.
+// Ends every flow, delivers the last events, waits for every callback under way, closes the descriptor and frees the
+// engine: afterwards no thread of it is left. Not from a callback.
 //
 // # Safety
 // `engine` comes from untold_engine_start and is used by nobody else any more.

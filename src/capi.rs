@@ -1,31 +1,25 @@
 //! The C face: `include/untold.h`, made from this file alone.
 //!
 //! Opaque handles, integers, and buffers that carry their length; nothing here needs a terminating zero. A function that
-//! can fail gives a status; [`untold_last_error`] has the words. Panics are trapped in [`call`] and become a status, too.
+//! can fail gives a status; [`untold_last_error`] has the words. Panics are trapped in one place and become a status, too.
 #![allow(non_camel_case_types, reason = "the names are C's")]
 
-use std::{
-    cell::{Cell, RefCell},
-    ffi::c_void,
-    io,
-    os::fd::{AsRawFd, BorrowedFd},
-    panic::{AssertUnwindSafe, catch_unwind},
-    ptr, slice,
-    str::Utf8Error,
-    sync::Arc,
-};
+mod callbacks;
+mod memory;
+mod trap;
+
+use std::{ffi::c_void, ptr};
 
 use crate::{
-    ConfigError, Inspector, Request,
-    event::Proto,
-    inspect::{Rules, Sources},
+    Inspector, Request,
     io::{
-        FindOwner, Handle, Options, Protect, foreign,
-        outbox::{Deliver, Delivery, outbox},
-        panics,
+        FindOwner, Handle, Options, foreign,
+        outbox::{Delivery, outbox},
     },
-    wire::Pair,
 };
+use callbacks::Callbacks;
+use memory::{NULL, array, required, required_mut, texts};
+use trap::{Fault, call};
 
 /// What a call came to.
 #[repr(C)]
@@ -116,7 +110,7 @@ pub struct untold_callbacks {
     /// Keeps a socket out of the tunnel; where it answers false, the socket is closed and never used.
     pub protect: Option<unsafe extern "C" fn(context: *mut c_void, fd: i32) -> bool>,
     /// Writes the names of the app whose flow this is into `names`, one a line, and returns how many bytes; 0 where
-    /// unknown. `proto` is the number of IP. Within a second.
+    /// unknown, as it counts after 250 ms. `proto` is the number of IP.
     pub owner: Option<
         unsafe extern "C" fn(
             context: *mut c_void,
@@ -154,7 +148,7 @@ pub extern "C" fn untold_version() -> untold_bytes {
 /// Why the calling thread's last call failed, in one line; valid until its next call.
 #[unsafe(no_mangle)]
 pub extern "C" fn untold_last_error() -> untold_bytes {
-    LAST_ERROR.with_borrow(|error| untold_bytes::of(error.as_bytes()))
+    trap::last_error()
 }
 
 /// Gives back what a call made.
@@ -360,14 +354,15 @@ pub unsafe extern "C" fn untold_engine_answer(
     })
 }
 
-/// Ends every flow, delivers the last events, closes the descriptor and frees the engine. Not from a callback.
+/// Ends every flow, delivers the last events, waits for every callback under way, closes the descriptor and frees the
+/// engine: afterwards no thread of it is left. Not from a callback.
 ///
 /// # Safety
 /// `engine` comes from untold_engine_start and is used by nobody else any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn untold_engine_stop(engine: *mut untold_engine) -> untold_status {
     call(|| {
-        if INSIDE.get() {
+        if Callbacks::is_inside() {
             return Err("an engine cannot be stopped from its callback".into());
         }
         if engine.is_null() {
@@ -381,237 +376,3 @@ pub unsafe extern "C" fn untold_engine_stop(engine: *mut untold_engine) -> untol
         Ok(ended?)
     })
 }
-
-/// Why a call cannot do what it says.
-enum Fault {
-    Config(ConfigError),
-    Argument(&'static str),
-    Machine(io::Error),
-}
-
-impl From<ConfigError> for Fault {
-    fn from(error: ConfigError) -> Self {
-        Fault::Config(error)
-    }
-}
-
-impl From<&'static str> for Fault {
-    fn from(what: &'static str) -> Self {
-        Fault::Argument(what)
-    }
-}
-
-impl From<Utf8Error> for Fault {
-    fn from(_: Utf8Error) -> Self {
-        Fault::Argument("a text is not UTF-8")
-    }
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Fault::Machine(error)
-    }
-}
-
-/// The one place between a function and its caller: turns faults and panics into a status and words.
-fn call(body: impl FnOnce() -> Result<(), Fault>) -> untold_status {
-    panics::tell_places();
-    let (status, words) = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => (untold_status::UNTOLD_OK, String::new()),
-        Ok(Err(Fault::Config(error))) => (untold_status::UNTOLD_CONFIG, error.to_string()),
-        Ok(Err(Fault::Argument(what))) => (untold_status::UNTOLD_ARGUMENT, what.to_owned()),
-        Ok(Err(Fault::Machine(error))) => (untold_status::UNTOLD_MACHINE, error.to_string()),
-        Err(payload) => {
-            // To drop it could panic again.
-            std::mem::forget(payload);
-            (untold_status::UNTOLD_FAULT, panics::last())
-        }
-    };
-    LAST_ERROR.set(words);
-    status
-}
-
-impl untold_bytes {
-    fn of(bytes: &[u8]) -> Self {
-        untold_bytes {
-            data: bytes.as_ptr(),
-            len: bytes.len(),
-        }
-    }
-
-    /// # Safety
-    /// `data` is null, or has `len` bytes for as long as the result is used.
-    unsafe fn get<'a>(self) -> &'a [u8] {
-        // SAFETY: the caller's promise.
-        unsafe { array(self.data, self.len) }
-    }
-
-    /// # Safety
-    /// As [`get`](Self::get).
-    unsafe fn text<'a>(self) -> Result<&'a str, Utf8Error> {
-        // SAFETY: the caller's promise.
-        str::from_utf8(unsafe { self.get() })
-    }
-}
-
-impl untold_buffer {
-    const EMPTY: untold_buffer = untold_buffer {
-        data: ptr::null_mut(),
-        len: 0,
-    };
-
-    fn fill(&mut self, inspection: &crate::Inspection) -> Result<(), Fault> {
-        let bytes = serde_json::to_vec(inspection).map_err(io::Error::from)?;
-        self.len = bytes.len();
-        self.data = Box::into_raw(bytes.into_boxed_slice()).cast();
-        Ok(())
-    }
-}
-
-impl untold_rules {
-    /// # Safety
-    /// Every pointer is valid, with the length beside it.
-    unsafe fn sources(&self) -> Result<Sources<'_>, Fault> {
-        // SAFETY: the caller's promise.
-        let lists = unsafe { array(self.lists, self.list_count) };
-        // SAFETY: as above.
-        let lists = lists
-            .iter()
-            .map(|list| unsafe { list.get() }.to_vec())
-            .collect();
-        // SAFETY: as above.
-        unsafe {
-            Ok(Sources {
-                identity: self.identity.text()?,
-                policy: self.policy.text()?,
-                answers: self.answers.text()?,
-                lists,
-            })
-        }
-    }
-
-    /// # Safety
-    /// As [`sources`](Self::sources).
-    unsafe fn read(&self) -> Result<(Rules, [u8; 32]), Fault> {
-        // SAFETY: the caller's promise.
-        let key = unsafe { self.hash_key.get() };
-        let key = key.try_into().map_err(|_| "the hash key has 32 bytes")?;
-        // SAFETY: as above.
-        Ok((unsafe { self.sources() }?.rules(&key)?, key))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Callbacks(untold_callbacks);
-
-// SAFETY: whoever starts an engine promises that its callbacks may be called from any thread.
-unsafe impl Send for Callbacks {}
-
-impl Callbacks {
-    fn call<T>(&self, body: impl FnOnce(*mut c_void) -> T) -> T {
-        INSIDE.set(true);
-        let result = body(self.0.context);
-        INSIDE.set(false);
-        result
-    }
-}
-
-impl Protect for Callbacks {
-    fn protect(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        let Some(protect) = self.0.protect else {
-            return Ok(());
-        };
-        // SAFETY: the promise of who started the engine.
-        match self.call(|context| unsafe { protect(context, socket.as_raw_fd()) }) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::PermissionDenied.into()),
-        }
-    }
-}
-
-impl FindOwner for Callbacks {
-    fn find(&mut self, proto: Proto, pair: Pair) -> Vec<Arc<str>> {
-        let Some(owner) = self.0.owner else {
-            return Vec::new();
-        };
-        let (src, dst) = (pair.src.ip().to_string(), pair.dst.ip().to_string());
-        let mut names = [0; NAMES];
-        // SAFETY: the promise of who started the engine; `names` has the room that is told.
-        let len = self.call(|context| unsafe {
-            owner(
-                context,
-                foreign::proto_number(proto),
-                untold_bytes::of(src.as_bytes()),
-                pair.src.port(),
-                untold_bytes::of(dst.as_bytes()),
-                pair.dst.port(),
-                names.as_mut_ptr(),
-                names.len(),
-            )
-        });
-        let names = names.get(..len).unwrap_or_default();
-        let names = str::from_utf8(names).unwrap_or_default();
-        names.lines().map(Arc::from).collect()
-    }
-}
-
-impl Deliver for Callbacks {
-    fn batch(&mut self, lines: &[u8]) {
-        if let Some(events) = self.0.events {
-            // SAFETY: the promise of who started the engine.
-            self.call(|context| unsafe { events(context, untold_bytes::of(lines)) });
-        }
-    }
-
-    fn end(&mut self, reason: Option<&str>) {
-        if let Some(stopped) = self.0.stopped {
-            let reason = untold_bytes::of(reason.unwrap_or_default().as_bytes());
-            // SAFETY: the promise of who started the engine.
-            self.call(|context| unsafe { stopped(context, reason) });
-        }
-    }
-}
-
-/// # Safety
-/// `data` is null, or has `len` elements for as long as the result is used.
-unsafe fn array<'a, T>(data: *const T, len: usize) -> &'a [T] {
-    if data.is_null() || len == 0 {
-        return &[];
-    }
-    // SAFETY: the caller's promise.
-    unsafe { slice::from_raw_parts(data, len) }
-}
-
-/// # Safety
-/// As [`array`], and so is each element.
-unsafe fn texts(data: *const untold_bytes, len: usize) -> Result<Vec<String>, Utf8Error> {
-    // SAFETY: the caller's promise.
-    let texts = unsafe { array(data, len) };
-    // SAFETY: as above.
-    let text = |bytes: &untold_bytes| unsafe { bytes.text() }.map(str::to_owned);
-    texts.iter().map(text).collect()
-}
-
-/// # Safety
-/// The pointer is null, or valid for as long as the result is used.
-unsafe fn required<'a, T>(pointer: *const T) -> Result<&'a T, &'static str> {
-    // SAFETY: the caller's promise.
-    unsafe { pointer.as_ref() }.ok_or(NULL)
-}
-
-/// # Safety
-/// As [`required`], and nobody else's.
-unsafe fn required_mut<'a, T>(pointer: *mut T) -> Result<&'a mut T, &'static str> {
-    // SAFETY: the caller's promise.
-    unsafe { pointer.as_mut() }.ok_or(NULL)
-}
-
-thread_local! {
-    static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
-    /// Whether this thread is in a callback, where waiting for the engine would be waiting for itself.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
-const NULL: &str = "a pointer is null";
-/// Room for the names of an owner, in bytes.
-const NAMES: usize = 4 << 10;

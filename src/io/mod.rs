@@ -47,9 +47,10 @@ use crate::{
     engine::{Answer, Config, OwnerId},
     event::{Event, Proto, QuestionNumber},
     inspect::Rules,
-    wire::Pair,
 };
 use reactor::Reactor;
+
+pub use crate::wire::Pair;
 
 /// Keeps our own sockets out of the tunnel.
 pub trait Protect: Send {
@@ -61,7 +62,7 @@ pub trait Protect: Send {
 pub trait FindOwner: Send {
     /// Called on a thread of its own, one flow at a time, never on the engine's. `pair` is as the app's kernel sees it.
     /// Returns executable or package names and `uid:N`; empty where unknown. What takes longer than 250 ms counts as
-    /// unknown.
+    /// unknown, and must end all the same: [`Handle::stop`] waits for it.
     fn find(&mut self, proto: Proto, pair: Pair) -> Vec<Arc<str>>;
 }
 
@@ -136,7 +137,8 @@ impl Handle {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Ends every flow, emits their `flow` events and the `drop` counts, and waits for the thread.
+    /// Ends every flow, emits their `flow` events and the `drop` counts, and waits for the engine's thread and for the
+    /// one that looks for owners: neither outlives this call.
     ///
     /// # Errors
     /// What ended the thread before, if it was not this call.

@@ -18,8 +18,7 @@ use jni::{
 use super::{convert::names, machine::Machine};
 use crate::{
     event::Proto,
-    io::{FindOwner, Protect, foreign, outbox::Deliver},
-    wire::Pair,
+    io::{FindOwner, Pair, Protect, foreign, outbox::Deliver},
 };
 
 /// A `NativeCallbacks` of Kotlin's, called from the engine's threads.

@@ -1,8 +1,6 @@
 use jni::{Env, JavaVM, errors::Error, jni_str, objects::JClass, refs::Global};
 use once_cell::sync::OnceCell;
 
-use crate::io::panics;
-
 /// What is set up once, by the first call that succeeds in it.
 pub(super) struct Machine {
     pub(super) vm: JavaVM,
@@ -15,7 +13,6 @@ static MACHINE: OnceCell<Machine> = OnceCell::new();
 impl Machine {
     pub(super) fn get(env: &mut Env<'_>) -> Result<&'static Machine, Error> {
         MACHINE.get_or_try_init(|| {
-            panics::tell_places();
             log();
             let class = env.find_class(jni_str!("org/untold/ConfigException"))?;
             Ok(Machine {

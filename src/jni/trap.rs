@@ -30,6 +30,7 @@ pub(super) fn call<'local, T: Default>(
     mut env: EnvUnowned<'local>,
     body: impl FnOnce(&mut Env<'local>) -> Result<T, Fault>,
 ) -> T {
+    let _watch = panics::watch();
     env.with_env(|env| {
         Machine::get(env)?;
         body(env)

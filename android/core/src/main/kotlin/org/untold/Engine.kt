@@ -3,7 +3,7 @@ package org.untold
 import android.os.ParcelFileDescriptor
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.Executor
-import kotlinx.coroutines.flow.SharedFlow
+import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.StateFlow
 import org.untold.internal.NativeEngine
 
@@ -11,8 +11,14 @@ import org.untold.internal.NativeEngine
  * An engine that runs on a tun descriptor, with a thread of its own. As many as wanted; each is [close]d by who started it.
  */
 public interface Engine : AutoCloseable {
-    /** What happens. Collectors that are slow lose the oldest events; open questions are never lost, they are in [questions]. */
-    public val events: SharedFlow<Event>
+    /**
+     * What happens, from the collection on; the first one, or the first [addListener], gets what happened before it as
+     * well. Ends when the engine has ended and all is told.
+     *
+     * Up to 1,024 events wait for a collector. One that is slower loses the oldest, flows before findings, and is told how
+     * many by [Event.Lost]. Open questions are in [questions], too.
+     */
+    public val events: Flow<Event>
 
     /** The questions that wait for an answer, oldest first. */
     public val questions: StateFlow<List<Event.Ask>>
@@ -36,10 +42,13 @@ public interface Engine : AutoCloseable {
     /** [answer], for Java. */
     public fun answerAsync(question: Long, allow: Boolean, scope: Scope): CompletableFuture<Unit>
 
-    /** [events], for Java: calls [listener] on [executor], in order, until the result is closed. */
+    /** [events], for Java: calls [listener] on [executor], in order, until all is told or the result is closed. */
     public fun addListener(executor: Executor, listener: Listener): AutoCloseable
 
-    /** Ends every flow and every question, waits for the engine's threads and closes the tun descriptor. */
+    /**
+     * Ends every flow and every question, waits for the engine's threads, none of which is left afterwards, and closes
+     * the tun descriptor. Not from inside a call of [Host].
+     */
     override fun close()
 
     /** Gets events. */
@@ -53,7 +62,7 @@ public interface Engine : AutoCloseable {
         /** Keeps a socket of ours out of the tunnel; on false the socket is closed, never connected. */
         public fun protect(socket: Int): Boolean
 
-        /** Package names and `uid:N` of the app that a flow belongs to; empty where unknown. Must return within a second. */
+        /** Package names and `uid:N` of the app that a flow belongs to; empty where unknown. After 250 ms they count as unknown. */
         public fun ownersOf(proto: Proto, source: java.net.InetSocketAddress, destination: java.net.InetSocketAddress): List<String>
     }
 

@@ -67,7 +67,7 @@ public sealed interface Event {
         val by: AnsweredBy,
     ) : Event
 
-    /** Flow events were dropped because nobody took them in time. */
+    /** Events were dropped because nobody took them in time. */
     public data class Lost(val count: Long) : Event
 
     /** A fault of the machine or the network; [message] is for a log, in English. */

@@ -26,7 +26,7 @@ public class Inspector @JvmOverloads constructor(rules: Rules, hashKey: HashKey 
     public fun inspect(proto: Proto, to: String, bytes: ByteArray): Inspection =
         inspectionFrom(handle.use { Native.inspectorBytes(it, proto.number, to, bytes) })
 
-    /** Frees it; a call under way ends first. */
+    /** Frees it. A call under way on another thread still gets its result. */
     override fun close(): Unit = handle.close()
 }
 

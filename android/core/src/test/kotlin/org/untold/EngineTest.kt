@@ -1,6 +1,9 @@
 package org.untold
 
 import java.net.InetSocketAddress
+import java.util.concurrent.BlockingQueue
+import java.util.concurrent.ExecutionException
+import java.util.concurrent.Executors
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
 import kotlinx.coroutines.flow.first
@@ -8,6 +11,7 @@ import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNotNull
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Before
@@ -40,7 +44,7 @@ class EngineTest {
                 Phone(name).use { phone ->
                     phone.attach("10.215.173.1")
                     val client = phone.post(collector.host, 80, Registration.message())
-                    val ask = runBlocking { withTimeout(20_000) { engine.questions.first { it.isNotEmpty() }.single() } }
+                    val ask = engine.question()
                     assertEquals("com.vendor.register" to Registration.HOST, ask.app to ask.name)
                     assertEquals(setOf(Kind.IMEI), ask.findings.map { it.kind }.toSet())
                     assertEquals(0, collector.bytes.size)
@@ -68,32 +72,95 @@ class EngineTest {
     }
 
     @Test
-    fun `rules that cannot be used leave the tun descriptor closed and no thread behind`() {
-        val before = Linux.descriptors()
-        repeat(50) { assertThrows(ConfigException::class.java) { start("bad0", Rules(policy = "nonsense")) } }
-        assertTrue(Linux.descriptors() - before < FEW)
+    fun `Allow once waits for the next flow of an app that went away meanwhile, and counts once`() {
+        Collector("198.51.100.8").use { collector ->
+            start("gone0").use { engine ->
+                Phone("gone0").use { phone ->
+                    phone.attach("10.215.173.1")
+                    val client = phone.postAndLeave(collector.host, 80, Registration.message())
+                    val ask = engine.question()
+                    client.outputStream.use { it.write('\n'.code) }
+                    assertEquals(0, client.waitFor())
+                    Linux.await("the app's end reaches the collector") { collector.ended == 1 }
+                    runBlocking { engine.answer(ask.question, true, Scope.Once) }
+                    assertEquals("nobody waits for it any more", 0, collector.bytes.size)
+
+                    val next = phone.post(collector.host, 80, Registration.message()).inputStream.bufferedReader().readText()
+                    assertTrue(next, next.contains("200 OK"))
+                    assertArrayEquals(Registration.message(), collector.bytes)
+
+                    val third = phone.post(collector.host, 80, Registration.message())
+                    runBlocking { engine.answer(engine.question().question, false, Scope.Once) }
+                    val said = third.inputStream.bufferedReader().readText()
+                    assertTrue(said, said.contains("ConnectionResetError"))
+                    assertArrayEquals("it counted once", Registration.message(), collector.bytes)
+                }
+            }
+        }
     }
 
     @Test
-    fun `starting and stopping a thousand times leaks no descriptor and no thread`() {
-        start("warm0").close()
-        val (descriptors, threads) = Linux.descriptors() to Linux.threads("untold")
-        repeat(1000) { start("many0").close() }
-        assertEquals(threads, Linux.threads("untold"))
-        assertTrue(Linux.descriptors() - descriptors < FEW)
+    fun `what happened before the first listener came is told to it`() {
+        Collector("198.51.100.9", 8080).use { collector ->
+            start("late0").use { engine ->
+                val ask = Phone("late0").use { phone ->
+                    phone.attach("10.215.173.1")
+                    val client = phone.post(collector.host, 8080, Registration.message())
+                    engine.question().also {
+                        runBlocking { engine.answer(it.question, false, Scope.Once) }
+                        client.waitFor()
+                    }
+                }
+                val events = LinkedBlockingQueue<Event>()
+                engine.addListener(Runnable::run, events::add)
+                val told = events.upTo { it is Event.Found }
+                assertEquals(ask, told.first())
+                assertTrue("$told", told.any { it is Event.Answer } && told.last() is Event.Found)
+            }
+        }
     }
 
     @Test
-    fun `a closed engine says so and is not used`() {
-        val engine = start("once0")
+    fun `a listener gets the last events after the engine was closed, and then no more`() {
+        val engine = start("last0")
+        val executor = Executors.newSingleThreadExecutor()
+        val events = LinkedBlockingQueue<Event>()
+        Phone("last0").use { phone ->
+            phone.attach("10.215.173.1")
+            val client = phone.post("198.51.100.10", 80, Registration.message())
+            executor.submit { Thread.sleep(500) } // the listener comes to nothing before the end
+            engine.addListener(executor, events::add)
+            client.waitFor()
+        }
         engine.close()
-        assertEquals(EngineStatus.Closed, engine.status.value)
-        assertThrows(IllegalStateException::class.java) { runBlocking { engine.setRules(rules) } }
-        engine.close()
+        val told = events.upTo { it is Event.Flow }
+        assertTrue("$told", told.last() is Event.Flow)
+        runBlocking { withTimeout(5_000) { engine.events.collect {} } } // ends, as there is nothing to come
+        executor.shutdown()
     }
 
-    private companion object {
-        /** What the JVM itself may open meanwhile. */
-        const val FEW = 10
+    @Test
+    fun `rules that are refused disturb nobody who listens or answers`() {
+        start("calm0").use { engine ->
+            val events = LinkedBlockingQueue<Event>()
+            engine.addListener(Runnable::run, events::add)
+            val refused = assertThrows(ExecutionException::class.java) { engine.setRulesAsync(Rules(policy = "nonsense")).get(20, TimeUnit.SECONDS) }
+            assertTrue("${refused.cause}", refused.cause is ConfigException)
+            engine.setRulesAsync(rules).get(20, TimeUnit.SECONDS)
+            Phone("calm0").use { phone ->
+                phone.attach("10.215.173.1")
+                phone.post("198.51.100.11", 80, Registration.message()).waitFor()
+            }
+            assertNotNull(events.poll(20, TimeUnit.SECONDS))
+        }
+    }
+
+    private fun Engine.question(): Event.Ask = runBlocking { withTimeout(20_000) { questions.first { it.isNotEmpty() }.single() } }
+
+    /** What is told, up to and with the first event that is [last]. */
+    private fun BlockingQueue<Event>.upTo(last: (Event) -> Boolean): List<Event> {
+        val told = mutableListOf<Event>()
+        do told += poll(20, TimeUnit.SECONDS) ?: break while (!last(told.last()))
+        return told
     }
 }

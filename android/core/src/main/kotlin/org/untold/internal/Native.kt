@@ -4,8 +4,8 @@ package org.untold.internal
  * The Rust side (src/jni), as it is: one function each, no state here. [org.untold] is the face for everybody else.
  *
  * `policy`, `answers` and `identity` are the texts of the TOML files, empty where there is none; `lists` holds the texts
- * of the policy's `[[list]]`s, in their order. A handle is valid from the call that gives it to the one that frees it;
- * whoever holds it sees to it that no other call is under way then.
+ * of the policy's `[[list]]`s, in their order. A handle is valid from the call that gives it to the one that frees it,
+ * which may come while another call is under way; afterwards its number is refused, and never given again.
  *
  * Every function throws [org.untold.ConfigException] for a text that cannot be used (its constructor here takes the
  * file, the line and the column, 0 where there is none, and the reason), [IllegalArgumentException] for any other
@@ -78,7 +78,7 @@ internal interface NativeCallbacks {
     /** Keeps a socket out of the tunnel; on `false`, or an exception, the socket is closed and never connected. */
     fun protect(fd: Int): Boolean
 
-    /** Package names and `uid:N` of the app whose flow this is; empty where unknown. Within a second. */
+    /** Package names and `uid:N` of the app whose flow this is; empty where unknown. After 250 ms they count as unknown. */
     fun owner(proto: Int, src: String, srcPort: Int, dst: String, dstPort: Int): Array<String>
 
     /** JSON lines in UTF-8. Where events were lost to a full queue, a `drop` event of the reason `unread` counts them. */

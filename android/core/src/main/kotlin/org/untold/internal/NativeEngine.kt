@@ -5,14 +5,10 @@ import java.net.InetSocketAddress
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.Executor
 import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.Job
+import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.asCoroutineDispatcher
-import kotlinx.coroutines.channels.BufferOverflow
-import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.MutableStateFlow
-import kotlinx.coroutines.flow.asSharedFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.future.future
@@ -28,15 +24,16 @@ import org.untold.Scope
 
 /** The engine behind the native face. */
 internal class NativeEngine private constructor(private val host: Engine.Host) : Engine {
-    override val events get() = told.asSharedFlow()
+    override val events get() = told.events
     override val questions get() = open.asStateFlow()
     override val status get() = current.asStateFlow()
 
-    private val told = MutableSharedFlow<Event>(extraBufferCapacity = BUFFER, onBufferOverflow = BufferOverflow.DROP_OLDEST)
+    private val told = Publisher()
     private val open = MutableStateFlow(emptyList<Event.Ask>())
     private val current = MutableStateFlow<EngineStatus>(EngineStatus.Running)
-    private val job = Job()
-    private val scope = CoroutineScope(job + Dispatchers.Default)
+
+    // Never cancelled: what runs in it ends with its call, or with the events.
+    private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private lateinit var handle: Handle
 
     override suspend fun setRules(rules: Rules) = withContext(Dispatchers.Default) {
@@ -52,14 +49,15 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
         this.scope.future { answer(question, allow, scope) }
 
     override fun addListener(executor: Executor, listener: Engine.Listener): AutoCloseable {
-        val collecting = scope.launch(executor.asCoroutineDispatcher(), CoroutineStart.UNDISPATCHED) { told.collect(listener::onEvent) }
-        return AutoCloseable(collecting::cancel)
+        val mailbox = told.subscribe()
+        val reading = scope.launch(executor.asCoroutineDispatcher()) {
+            while (true) listener.onEvent(mailbox.take() ?: break)
+        }
+        reading.invokeOnCompletion { told.cancel(mailbox) }
+        return AutoCloseable(reading::cancel)
     }
 
-    override fun close() {
-        handle.close()
-        job.cancel()
-    }
+    override fun close() = handle.close()
 
     private inner class Callbacks : NativeCallbacks {
         override fun protect(fd: Int): Boolean = host.protect(fd)
@@ -76,12 +74,13 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
                 is Event.Answer -> open.update { list -> list.filterNot { it.question == event.question } }
                 else -> Unit
             }
-            told.tryEmit(event)
+            told.publish(event)
         }
 
         override fun stopped(reason: String?) {
             open.value = emptyList()
             current.value = reason?.let(EngineStatus::Failed) ?: EngineStatus.Closed
+            told.end()
         }
 
         /** [host] is a literal, so nothing is resolved. */
@@ -89,8 +88,6 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
     }
 
     companion object {
-        private const val BUFFER = 1024
-
         fun start(fd: Int, options: EngineOptions, rules: Rules, host: Engine.Host): Engine = NativeEngine(host).also {
             val value = Native.engineStart(
                 fd, options.mtu, options.queue, options.dns.toTypedArray(), options.resolvers.toTypedArray(), options.canAsk,

@@ -11,6 +11,7 @@ import kotlin.concurrent.thread
 class Collector(val host: String, port: Int = 80) : AutoCloseable {
     private val got = ByteArrayOutputStream()
     private val count = AtomicInteger()
+    private val gone = AtomicInteger()
     private val server: ServerSocket
 
     init {
@@ -35,6 +36,9 @@ class Collector(val host: String, port: Int = 80) : AutoCloseable {
     /** Connections that were made. */
     val connections: Int get() = count.get()
 
+    /** Connections that ended since. */
+    val ended: Int get() = gone.get()
+
     private fun serve(socket: java.net.Socket) = socket.use {
         val buffer = ByteArray(4096)
         try {
@@ -49,6 +53,8 @@ class Collector(val host: String, port: Int = 80) : AutoCloseable {
             }
         } catch (reset: IOException) {
             return@use
+        } finally {
+            gone.incrementAndGet()
         }
     }
 

@@ -27,13 +27,27 @@ class Phone(private val device: String) : AutoCloseable {
     }
 
     /** Starts a program that sends bytes over TCP, and prints what it got until the end or a reset. */
-    fun post(host: String, port: Int, bytes: ByteArray): Process {
-        val script = "import socket,sys\n" +
-            "s=socket.create_connection(('$host',$port),20)\n" +
+    fun post(host: String, port: Int, bytes: ByteArray): Process = python(
+        "s=socket.create_connection(('$host',$port),20)\n" +
             "s.sendall(bytes.fromhex(sys.argv[1]))\n" +
             "s.settimeout(40)\n" +
-            "try:\n  print(s.recv(65536).decode())\nexcept OSError as e:\n  print('ended:',type(e).__name__)\n"
-        return ProcessBuilder(*inside, "python3", "-c", script, bytes.joinToString("") { "%02x".format(it) }).redirectErrorStream(true).start()
+            "try:\n  print(s.recv(65536).decode())\nexcept OSError as e:\n  print('ended:',type(e).__name__)\n",
+        bytes,
+    )
+
+    /** Starts a program that sends bytes over TCP and, when a line comes to its standard input, goes away with a reset. */
+    fun postAndLeave(host: String, port: Int, bytes: ByteArray): Process = python(
+        "s=socket.create_connection(('$host',$port),20)\n" +
+            "s.sendall(bytes.fromhex(sys.argv[1]))\n" +
+            "sys.stdin.readline()\n" +
+            "s.setsockopt(socket.SOL_SOCKET,socket.SO_LINGER,struct.pack('ii',1,0))\n" +
+            "s.close()\n",
+        bytes,
+    )
+
+    private fun python(script: String, bytes: ByteArray): Process {
+        val hex = bytes.joinToString("") { "%02x".format(it) }
+        return ProcessBuilder(*inside, "python3", "-c", "import socket,struct,sys\n$script", hex).redirectErrorStream(true).start()
     }
 
     override fun close() {

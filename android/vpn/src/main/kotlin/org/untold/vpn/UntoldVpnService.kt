@@ -35,6 +35,7 @@ public abstract class UntoldVpnService : VpnService() {
     private val worker: ExecutorService = Executors.newSingleThreadExecutor { Thread(it, "untold-tunnel") }
     private val tunnel by lazy { Tunnel(Host(), worker) }
     private val networks by lazy { Networks(this) }
+    private val owners by lazy { Owners(this) }
 
     /** Adjusts how the tunnel is made; called before each [VpnService.Builder.establish]. */
     protected open fun configure(options: TunnelOptions) {}
@@ -76,8 +77,11 @@ public abstract class UntoldVpnService : VpnService() {
     }
 
     final override fun onDestroy() {
-        later(tunnel::destroy)
-        worker.shutdown()
+        later {
+            tunnel.destroy()
+            owners.close()
+            later(worker::shutdown) // behind the last events
+        }
         super.onDestroy()
     }
 
@@ -107,8 +111,6 @@ public abstract class UntoldVpnService : VpnService() {
     }
 
     private inner class Host : Tunnel.Host, Engine.Host {
-        private val owners = Owners(this@UntoldVpnService)
-
         override fun establish(options: TunnelOptions): ParcelFileDescriptor? = Builder().establish(options)
 
         override fun options(): TunnelOptions = TunnelOptions().also(::configure)

@@ -15,7 +15,7 @@ import java.util.concurrent.TimeoutException
 import org.untold.Proto
 
 /** Asks the system whose a flow is, within a deadline, because the system's answer may take longer than a SYN can wait. */
-internal class Owners(context: Context) {
+internal class Owners(context: Context) : AutoCloseable {
     private val connectivity = context.service<ConnectivityManager>()
     private val packages = context.packageManager
     private val pool = ThreadPoolExecutor(0, THREADS, 1, TimeUnit.SECONDS, SynchronousQueue()) { Thread(it, "untold-owner") }
@@ -43,6 +43,11 @@ internal class Owners(context: Context) {
         }
     }
 
+    /** Leaves at most a thread that the system does not answer, until it does. */
+    override fun close() {
+        pool.shutdownNow()
+    }
+
     private fun names(uid: Int): List<String> {
         if (uid == Process.INVALID_UID) return emptyList()
         val system = uid % UIDS_PER_USER < Process.FIRST_APPLICATION_UID
@@ -52,6 +57,6 @@ internal class Owners(context: Context) {
     private companion object {
         const val THREADS = 4
         const val UIDS_PER_USER = 100_000
-        const val DEADLINE_MILLIS = 500L
+        const val DEADLINE_MILLIS = 200L // the engine waits for 250
     }
 }

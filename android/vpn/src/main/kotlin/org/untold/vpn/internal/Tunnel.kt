@@ -147,10 +147,10 @@ internal class Tunnel(private val host: Host, private val worker: ExecutorServic
     /** One engine and what listens to it. */
     private inner class Run(val engine: Engine) : AutoCloseable {
         private val job = Job()
-        private val listener = engine.addListener(worker, host::tell)
         private val networks = host.watchNetworks { later { if (run === this) renew() } }
 
         init {
+            engine.addListener(worker, host::tell) // ends by itself, behind the last event
             val scope = CoroutineScope(job + Dispatchers.Default)
             scope.launch {
                 var known = emptySet<Long>()
@@ -170,7 +170,6 @@ internal class Tunnel(private val host: Host, private val worker: ExecutorServic
             job.cancel()
             networks.close()
             engine.close()
-            listener.close()
         }
     }
 
