@@ -93,7 +93,7 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
 
         fun start(fd: Int, options: EngineOptions, rules: Rules, host: Engine.Host): Engine = NativeEngine(host).also {
             val value = Native.engineStart(
-                fd, options.mtu, options.queue, options.dns.toTypedArray(), options.resolvers.toTypedArray(), options.canAsk,
+                fd, options.mtu, options.queue, options.dns.toTypedArray(), options.resolvers.toTypedArray(), options.canAsk, options.sink,
                 rules.identity.toToml(), rules.policy, rules.answers, rules.lists.toTypedArray(), options.hashKey.bytes, it.Callbacks(),
             )
             it.handle = Handle(value, Native::engineStop)

@@ -117,7 +117,7 @@ public abstract class UntoldVpnService : VpnService() {
 
         override fun start(tun: ParcelFileDescriptor, options: TunnelOptions, rules: Rules): Engine = Engine.start(
             tun,
-            EngineOptions(options.mtu, listOf(options.dns4, options.dns6), networks.resolvers(), canAsk = true, options.hashKey),
+            EngineOptions(options.mtu, listOf(options.dns4, options.dns6), networks.resolvers(), canAsk = true, options.hashKey, sink = options.sink),
             rules,
             this,
         )
