@@ -80,8 +80,9 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
         }
 
         override fun stopped(reason: String?) {
-            open.value = emptyList()
+            // The status first: who sees that no question is open knows whether they were settled.
             current.value = reason?.let(EngineStatus::Failed) ?: EngineStatus.Closed
+            open.value = emptyList()
         }
 
         /** [host] is a literal, so nothing is resolved. */
