@@ -33,6 +33,7 @@ import org.untold.Proto
 import org.untold.Scope
 import org.untold.Spelling
 import org.untold.Wrapper
+import org.untold.app.data.IdentityStore
 import org.untold.vpn.Protection
 import org.untold.vpn.TunnelState
 import org.untold.vpn.testing.NativeRunner
@@ -120,24 +121,24 @@ class ScreensTest {
         compose.onNodeWithText("Add").assertIsNotEnabled()
         compose.onNodeWithTag("value").performTextReplacement("490154203237518")
         compose.onNodeWithText("Add").assertIsEnabled().performClick()
-        compose.waitUntil(10_000) { graph.identity.identity.value?.values(Kind.IMEI) == listOf("490154203237518") }
+        compose.waitUntil(10_000) { graph.identity.state.value == IdentityStore.State.Known(Identity.Builder().add(Kind.IMEI, "490154203237518").build()) }
         compose.onNodeWithText("•••• 7518").assertIsDisplayed()
         val stored = java.io.File(compose.activity.filesDir, "identity").readBytes().decodeToString()
         assertFalse(stored.contains("4901542"))
         compose.onNodeWithContentDescription("Remove IMEI").performClick()
-        compose.waitUntil(10_000) { graph.identity.identity.value == Identity.EMPTY }
+        compose.waitUntil(10_000) { graph.identity.state.value == IdentityStore.State.Known(Identity.EMPTY) }
     }
 
     @Test
     fun `an answer that holds for ever becomes a rule that the engine takes`() {
         fill()
-        val ask = graph.firewall.asks.value.single()
+        val ask = graph.firewall.questions.value.single()
         graph.firewall.answer(ask, allow = false, Scope.Always)
         compose.waitUntil(10_000) { graph.rules.load().answers.isNotEmpty() }
         val answers = graph.rules.load().answers
         assertTrue(answers, answers.contains("sends = [\"imei\", \"iccid\", \"cell_id\"]"))
         org.untold.Inspector(graph.rules.load()).close()
-        assertTrue(graph.firewall.asks.value.isEmpty())
+        assertTrue(graph.firewall.questions.value.isEmpty())
     }
 
     @Test
@@ -145,7 +146,7 @@ class ScreensTest {
         fill()
         tab("Home")
         compose.onNodeWithText("Look").performScrollTo().performClick()
-        graph.firewall.happen(Event.Answer(2.0, 3, Action.Block, Scope.Once, org.untold.AnsweredBy.Timeout))
+        graph.firewall.settle(graph.firewall.questions.value.single().ask)
         compose.onNodeWithText("This question is settled already.").assertIsDisplayed()
     }
 
