@@ -302,6 +302,7 @@ pub unsafe extern "C" fn untold_engine_start(
                     .map(|_| Box::new(callbacks) as Box<dyn FindOwner>),
                 events: Box::new(move |event| inlet.push(event)),
                 record: None,
+                sink: None,
             },
         )?;
         let delivery = outbox.deliver(Box::new(callbacks))?;

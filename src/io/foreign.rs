@@ -71,6 +71,12 @@ pub fn config(
     })
 }
 
+/// Reads `address:port`, or `[address]:port` for IPv6.
+pub fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "the sink is an IP address with a port")
+}
+
 /// Takes over a descriptor that the caller gives up, if it is open.
 pub fn adopt(fd: RawFd) -> Result<OwnedFd, &'static str> {
     // SAFETY: asks for flags; any number will do.
@@ -104,6 +110,14 @@ mod tests {
         }
         for wrong in ["", "dns.example", "192.0.2.53:", "192.0.2.53:99999"] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_sink_has_an_address_and_a_port() {
+        assert!(address("192.0.2.1:80").is_ok() && address("[2001:db8::1]:80").is_ok());
+        for wrong in ["", "192.0.2.1", "collector.example:80", "192.0.2.1:99999"] {
+            assert!(address(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -23,6 +23,7 @@ mod reactor;
 pub mod record;
 #[cfg(feature = "cli")]
 pub mod signal;
+mod sink;
 mod socket;
 #[cfg(feature = "cli")]
 pub mod tty;
@@ -33,6 +34,7 @@ pub mod watch;
 
 use std::{
     io,
+    net::SocketAddr,
     os::fd::{BorrowedFd, OwnedFd},
     sync::{
         Arc,
@@ -78,6 +80,10 @@ pub struct Options {
     pub owners: Option<Box<dyn FindOwner>>,
     /// Where packets, and what else verdicts stand on, are recorded, if they are.
     pub record: Option<record::Recording>,
+    /// A remote end that is inside this process instead, if there is to be one: TCP connections to it are judged like any
+    /// other, but no packet leaves. It takes and forgets every byte; once a client has ended its side it answers `HTTP/1.1
+    /// 204` with the fields `Sink-Bytes` and `Sink-SHA-256`, which tell what has arrived.
+    pub sink: Option<SocketAddr>,
     /// Gets every event, on the engine's thread; must be quick.
     pub events: Box<dyn FnMut(Event) + Send>,
 }

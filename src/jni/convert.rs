@@ -49,6 +49,16 @@ pub(super) fn byte_arrays<'local>(
     Ok(bytes)
 }
 
+pub(super) fn optional(
+    env: &mut Env<'_>,
+    text: &JString<'_>,
+) -> Result<Option<String>, jni::errors::Error> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    text.try_to_string(env).map(Some)
+}
+
 pub(super) fn strings<'local>(
     env: &mut Env<'_>,
     array: &JObjectArray<'local, JString<'local>>,

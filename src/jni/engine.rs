@@ -1,5 +1,6 @@
 use std::{
     io,
+    net::SocketAddr,
     os::fd::OwnedFd,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -12,7 +13,7 @@ use jni::{
 
 use super::{
     callbacks::Callbacks,
-    convert::{Files, hash_key, strings},
+    convert::{Files, hash_key, optional, strings},
     table::Table,
     trap::{Fault, call},
 };
@@ -45,6 +46,7 @@ pub fn engine_start<'local>(
     dns: JObjectArray<'local, JString<'local>>,
     upstream: JObjectArray<'local, JString<'local>>,
     can_ask: jboolean,
+    sink: JString<'local>,
     identity: JString<'local>,
     policy: JString<'local>,
     answers: JString<'local>,
@@ -62,10 +64,12 @@ pub fn engine_start<'local>(
         let tun = foreign::adopt(tun)?;
         let (dns, upstream) = (strings(env, &dns)?, strings(env, &upstream)?);
         let config = foreign::config(mtu, queue, &dns, &upstream, can_ask)?;
+        let sink = optional(env, &sink)?;
+        let sink = sink.as_deref().map(foreign::address).transpose()?;
         let key = hash_key(env, &key)?;
         let rules = files.rules(env, &key)?;
         let callbacks = Callbacks::new(env, &callbacks)?;
-        let running = Running::start(tun, config, rules, callbacks, key)?;
+        let running = Running::start(tun, (config, sink), rules, callbacks, key)?;
         Ok(ENGINES.insert(running))
     })
 }
@@ -131,7 +135,7 @@ pub fn engine_stop<'local>(env: EnvUnowned<'local>, _: JClass<'local>, handle: j
 impl Running {
     fn start(
         tun: OwnedFd,
-        config: Config,
+        (config, sink): (Config, Option<SocketAddr>),
         rules: Rules,
         callbacks: Callbacks,
         hash_key: [u8; 32],
@@ -143,6 +147,7 @@ impl Running {
             protect: Box::new(callbacks.clone()),
             owners: Some(Box::new(callbacks.clone())),
             record: None,
+            sink,
             events: Box::new(move |event| inlet.push(event)),
         };
         let handle = Handle::start(tun, options)?;

@@ -23,6 +23,7 @@ mod owner;
 mod program;
 mod recordings;
 mod reload;
+mod sink;
 mod tcp;
 mod tls;
 mod udp;

@@ -28,6 +28,7 @@ public final class Native {
             String[] dns,
             String[] resolvers,
             boolean canAsk,
+            String sink,
             String identity,
             String policy,
             String answers,

@@ -202,7 +202,7 @@ public final class Smoke {
 
     private static long start(int tun, String policy, NativeCallbacks callbacks) throws Exception {
         return Native.engineStart(
-                tun, 1500, 500, NONE, NONE, true, Registration.IDENTITY, policy, "", NO_LISTS, KEY, callbacks);
+                tun, 1500, 500, NONE, NONE, true, null, Registration.IDENTITY, policy, "", NO_LISTS, KEY, callbacks);
     }
 
     private static class Recorder implements NativeCallbacks {

@@ -98,6 +98,12 @@ public class EngineOptions @JvmOverloads constructor(
     public val hashKey: HashKey = HashKey.random(),
     /** Packets that the device queues towards us. */
     public val queue: Int = 500,
+    /**
+     * A remote end inside the engine, `address:port`, if there is to be one. TCP connections to it are judged like any other,
+     * but no packet leaves: it forgets what it gets, and once its client has ended its side it answers `HTTP/1.1 204` with the
+     * fields `Sink-Bytes` and `Sink-SHA-256`, which tell what has arrived. For a rehearsal.
+     */
+    public val sink: String? = null,
 )
 
 /** Whether an engine runs. */

@@ -10,8 +10,8 @@ class AnswerReceiver : BroadcastReceiver() {
     override fun onReceive(context: Context, intent: Intent) {
         val firewall = context.graph.firewall
         val number = intent.getLongExtra(QUESTION, 0)
-        val ask = firewall.asks.value.firstOrNull { it.question.question == number } ?: return context.graph.notices.withdraw(number)
-        firewall.answer(ask, allow = intent.getBooleanExtra(ALLOW, false), Scope.Once)
+        val question = firewall.questions.value.firstOrNull { it.number == number } ?: return context.graph.notices.withdraw(number)
+        firewall.answer(question, allow = intent.getBooleanExtra(ALLOW, false), Scope.Once)
     }
 
     companion object {

@@ -7,6 +7,7 @@ import kotlinx.coroutines.SupervisorJob
 import org.untold.app.data.Apps
 import org.untold.app.data.IdentityStore
 import org.untold.app.data.MemoryJournal
+import org.untold.app.data.OpenQuestions
 import org.untold.app.data.RuleStore
 import org.untold.app.data.Settings
 import org.untold.app.data.Vault
@@ -21,6 +22,6 @@ class AppGraph(context: Context, vault: Vault) {
     val journal = MemoryJournal()
     val apps = Apps(context.packageManager)
     val notices = Notices(context, apps)
-    val firewall = Firewall(context, rules, journal, notices, scope)
+    val firewall = Firewall(context, rules, journal, notices, OpenQuestions(context.filesDir), scope)
     val trial = Trial(firewall, scope)
 }

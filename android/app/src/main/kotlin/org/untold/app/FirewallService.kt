@@ -7,6 +7,7 @@ import org.untold.Event
 import org.untold.Identity
 import org.untold.Kind
 import org.untold.Rules
+import org.untold.app.data.IdentityStore
 import org.untold.vpn.Ask
 import org.untold.vpn.TunnelOptions
 import org.untold.vpn.TunnelState
@@ -16,6 +17,7 @@ import org.untold.vpn.UntoldVpnService
 class FirewallService : UntoldVpnService() {
     override fun configure(options: TunnelOptions) {
         options.hashKey = graph.settings.hashKey
+        options.sink = Trial.SINK
         options.configureIntent = PendingIntent.getActivity(this, 0, Intent(this, MainActivity::class.java), PendingIntent.FLAG_IMMUTABLE)
     }
 
@@ -26,13 +28,22 @@ class FirewallService : UntoldVpnService() {
         return if (graph.trial.isUnderWay) stored.toBuilder().add(Kind.IMEI, Trial.IMEI).build() else stored
     }
 
-    override fun notification(state: TunnelState): Notification = graph.notices.status(state)
+    override fun notification(state: TunnelState): Notification = graph.notices.status(
+        state,
+        isWhole = (state as? TunnelState.On)?.protection?.isWhole == true && graph.identity.state.value != IdentityStore.State.Unreadable,
+    )
 
     override val notificationId: Int get() = Notices.STATUS
 
     override fun onState(state: TunnelState) = graph.firewall.enter(state)
 
+    override fun onRules(rules: Rules) = graph.firewall.take(rules)
+
     override fun onAsk(ask: Ask) = graph.firewall.ask(ask)
+
+    override fun onSettled(ask: Ask) = graph.firewall.settle(ask)
+
+    override fun onWithdrawn(ask: Ask) = graph.firewall.withdraw(ask)
 
     override fun onEvent(event: Event) = graph.firewall.happen(event)
 }

@@ -8,10 +8,9 @@ import android.content.Context
 import android.content.Intent
 import android.net.Uri
 import android.os.Build
-import org.untold.Event
 import org.untold.app.data.Apps
-import org.untold.app.ui.kindsInWords
 import org.untold.app.ui.summary
+import org.untold.app.ui.wishInWords
 import org.untold.vpn.TunnelState
 
 /** The app's notifications: one for its state, one for each question. */
@@ -19,7 +18,8 @@ class Notices(private val context: Context, private val apps: Apps) {
     private val manager = checkNotNull(context.getSystemService(NotificationManager::class.java))
 
     /** Whether a question can be shown outside the app. */
-    val areAllowed: Boolean get() = manager.areNotificationsEnabled()
+    val areAllowed: Boolean get() = manager.areNotificationsEnabled() &&
+        manager.getNotificationChannel(CHANNEL_QUESTION)?.importance != NotificationManager.IMPORTANCE_NONE
 
     /** Makes the channels; what a person changed in them stays. */
     fun createChannels() = manager.createNotificationChannels(
@@ -31,43 +31,44 @@ class Notices(private val context: Context, private val apps: Apps) {
         ),
     )
 
-    /** What stands for the running service. */
-    fun status(state: TunnelState): Notification = Notification.Builder(context, CHANNEL_STATUS)
+    /** What stands for the running service; [isWhole] where nothing is missing while it is on. */
+    fun status(state: TunnelState, isWhole: Boolean): Notification = Notification.Builder(context, CHANNEL_STATUS)
         .setSmallIcon(R.drawable.ic_shield)
         .setContentTitle(context.getString(R.string.app_name))
-        .setContentText(context.getString(summary(state)))
-        .setContentIntent(screen(STATUS, null))
+        .setContentText(context.getString(if (state is TunnelState.On && !isWhole) R.string.notice_on_partial else summary(state, isWhole)))
+        .setContentIntent(screen(null))
         .setOngoing(true)
         .build()
 
     /** Puts a question. */
-    fun ask(question: Event.Ask) {
-        val who = apps.labelOf(question.app) ?: context.getString(R.string.question_unknown_app)
-        val title = if (question.findings.isEmpty()) {
-            context.getString(R.string.notice_connect, who)
-        } else {
-            context.getString(R.string.notice_question, who, context.resources.kindsInWords(question.findings))
-        }
+    fun ask(question: Firewall.Question) {
+        val asked = question.asked
+        val who = apps.labelOf(asked.app) ?: context.getString(R.string.question_unknown_app)
+        val title = context.resources.wishInWords(who, asked.findings)
         val builder = Notification.Builder(context, CHANNEL_QUESTION)
             .setSmallIcon(R.drawable.ic_shield)
             .setContentTitle(title)
-            .setContentText(context.getString(R.string.notice_to, question.name ?: question.destination))
-            .setContentIntent(screen(idOf(question.question), question.question))
+            .setContentText(context.getString(R.string.notice_to, asked.to))
+            .setContentIntent(screen(question.number))
             .setVisibility(Notification.VISIBILITY_PRIVATE)
             .setPublicVersion(
                 Notification.Builder(context, CHANNEL_QUESTION).setSmallIcon(R.drawable.ic_shield)
                     .setContentTitle(context.getString(R.string.notice_private)).build(),
             )
             .setCategory(Notification.CATEGORY_RECOMMENDATION)
-            .setTimeoutAfter((question.timeout * MILLIS).toLong())
-            .addAction(action(R.string.question_block, question.question, allow = false))
+            .setTimeoutAfter((asked.timeout * MILLIS).toLong())
+            .addAction(action(R.string.question_block, question.number, allow = false))
+        if (Trial.isTrial(asked.destination)) builder.setSubText(context.getString(R.string.test))
         // Before API 31 nothing keeps an action from being pressed on a locked screen: Allow is on the question's screen only.
-        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.S) builder.addAction(action(R.string.question_allow_once, question.question, allow = true))
-        manager.notify(idOf(question.question), builder.build())
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.S) builder.addAction(action(R.string.question_allow_once, question.number, allow = true))
+        manager.notify(question.number.toString(), QUESTION, builder.build())
     }
 
     /** Takes a question's notification away. */
-    fun withdraw(question: Long) = manager.cancel(idOf(question))
+    fun withdraw(question: Long) = manager.cancel(question.toString(), QUESTION)
+
+    /** Takes those away that an earlier process has left. */
+    fun withdrawAll() = manager.activeNotifications.filter { it.id == QUESTION }.forEach { manager.cancel(it.tag, it.id) }
 
     private fun action(label: Int, question: Long, allow: Boolean): Notification.Action {
         val intent = Intent(context, AnswerReceiver::class.java).setData(Uri.parse("untold:question/$question/$allow"))
@@ -78,10 +79,10 @@ class Notices(private val context: Context, private val apps: Apps) {
         return builder.build()
     }
 
-    private fun screen(request: Int, question: Long?): PendingIntent {
+    private fun screen(question: Long?): PendingIntent {
         val intent = Intent(context, MainActivity::class.java)
-        if (question != null) intent.putExtra(AnswerReceiver.QUESTION, question)
-        return PendingIntent.getActivity(context, request, intent, PendingIntent.FLAG_IMMUTABLE or PendingIntent.FLAG_UPDATE_CURRENT)
+        if (question != null) intent.setData(Uri.parse("untold:question/$question")).putExtra(AnswerReceiver.QUESTION, question)
+        return PendingIntent.getActivity(context, 0, intent, PendingIntent.FLAG_IMMUTABLE or PendingIntent.FLAG_UPDATE_CURRENT)
     }
 
     companion object {
@@ -94,9 +95,8 @@ class Notices(private val context: Context, private val apps: Apps) {
         /** Channel of the questions. */
         const val CHANNEL_QUESTION = "question"
 
+        /** Number of the questions' notifications, whose tag is the number of the question. */
+        private const val QUESTION = 2
         private const val MILLIS = 1000
-
-        /** Number of a question's notification. */
-        fun idOf(question: Long): Int = STATUS + question.toInt()
     }
 }

@@ -16,6 +16,7 @@ open class UntoldApp : Application() {
     override fun onCreate() {
         super.onCreate()
         graph.notices.createChannels()
+        graph.firewall.begin()
     }
 }
 

@@ -47,6 +47,7 @@ internal object Native {
         dns: Array<String>,
         resolvers: Array<String>,
         canAsk: Boolean,
+        sink: String?,
         identity: String,
         policy: String,
         answers: String,

@@ -78,9 +78,13 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
         }
 
         override fun stopped(reason: String?) {
-            open.value = emptyList()
+            // The status first: who sees that no question is open knows whether they were settled.
             current.value = reason?.let(EngineStatus::Failed) ?: EngineStatus.Closed
+<<<<<<< HEAD
             told.end()
+=======
+            open.value = emptyList()
+>>>>>>> app
         }
 
         /** [host] is a literal, so nothing is resolved. */
@@ -90,7 +94,7 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
     companion object {
         fun start(fd: Int, options: EngineOptions, rules: Rules, host: Engine.Host): Engine = NativeEngine(host).also {
             val value = Native.engineStart(
-                fd, options.mtu, options.queue, options.dns.toTypedArray(), options.resolvers.toTypedArray(), options.canAsk,
+                fd, options.mtu, options.queue, options.dns.toTypedArray(), options.resolvers.toTypedArray(), options.canAsk, options.sink,
                 rules.identity.toToml(), rules.policy, rules.answers, rules.lists.toTypedArray(), options.hashKey.bytes, it.Callbacks(),
             )
             it.handle = Handle(value, Native::engineStop)

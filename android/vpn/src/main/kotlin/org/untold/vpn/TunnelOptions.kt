@@ -33,6 +33,9 @@ public class TunnelOptions {
     /** Key of the hashes in findings: one per installation keeps them comparable. */
     public var hashKey: HashKey = HashKey.random()
 
+    /** A remote end inside the engine, `address:port`: see [org.untold.EngineOptions.sink]. */
+    public var sink: String? = null
+
     /** Bounds of what the system takes. */
     public companion object {
         /** What IPv6 needs at least. */

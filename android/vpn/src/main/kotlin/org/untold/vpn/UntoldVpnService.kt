@@ -28,8 +28,8 @@ import org.untold.vpn.internal.service
  * The firewall as a service. An app extends it, declares it (see the library's README) and starts it by [start] once the
  * person has consented; the system may start it as well, for always-on.
  *
- * Hooks that load are called on a thread of the service's own and may block; [onState], [onAsk] and [onEvent] are called
- * there too, one at a time, and must not.
+ * Hooks that load are called on a thread of the service's own and may block; [onState], [onAsk], [onEvent] and their like are
+ * called there too, one at a time, and must not.
  */
 public abstract class UntoldVpnService : VpnService() {
     private val worker: ExecutorService = Executors.newSingleThreadExecutor { Thread(it, "untold-tunnel") }
@@ -52,8 +52,17 @@ public abstract class UntoldVpnService : VpnService() {
     /** Number of that notification. */
     protected open val notificationId: Int get() = 1
 
-    /** A question waits. */
+    /** A question waits, until [onSettled] or [onWithdrawn] gets it. */
     protected open fun onAsk(ask: Ask) {}
+
+    /** A question was answered, or its time was over, or new rules made it pointless. */
+    protected open fun onSettled(ask: Ask) {}
+
+    /** A question ended with its engine: nobody answered, and nothing that it was about was sent. */
+    protected open fun onWithdrawn(ask: Ask) {}
+
+    /** Rules are in force: those of a start, or of a reload that they survived. */
+    protected open fun onRules(rules: Rules) {}
 
     /** Something happened; questions come by [onAsk] as well. */
     protected open fun onEvent(event: Event) {}
@@ -119,7 +128,7 @@ public abstract class UntoldVpnService : VpnService() {
 
         override fun start(tun: ParcelFileDescriptor, options: TunnelOptions, rules: Rules): Engine = Engine.start(
             tun,
-            EngineOptions(options.mtu, listOf(options.dns4, options.dns6), networks.resolvers(), canAsk = true, options.hashKey),
+            EngineOptions(options.mtu, listOf(options.dns4, options.dns6), networks.resolvers(), canAsk = true, options.hashKey, sink = options.sink),
             rules,
             this,
         )
@@ -142,6 +151,12 @@ public abstract class UntoldVpnService : VpnService() {
         override fun tell(event: Event) = onEvent(event)
 
         override fun ask(ask: Ask) = onAsk(ask)
+
+        override fun settled(ask: Ask) = onSettled(ask)
+
+        override fun withdrawn(ask: Ask) = onWithdrawn(ask)
+
+        override fun inForce(rules: Rules) = onRules(rules)
 
         override fun ended() {
             stopForeground(STOP_FOREGROUND_REMOVE)

@@ -18,19 +18,55 @@ import org.untold.Kind
 /** The identifiers that the person entered, sealed on disk. Blocking: off the main thread. */
 class IdentityStore(dir: File, private val vault: Vault) {
     private val file = AtomicFile(File(dir, "identity"))
-    private val known = MutableStateFlow<Identity?>(null)
+    private val current = MutableStateFlow<State>(State.Unread)
 
-    /** What is stored; null until [load] was called. */
-    val identity: StateFlow<Identity?> get() = known.asStateFlow()
+    /** What is known of it; [State.Unread] until [load] was called. */
+    val state: StateFlow<State> get() = current.asStateFlow()
 
-    /** Reads it. What this device cannot open (a restored file) counts as nothing entered. */
+    /** Reads it, again where it could not be read before; nothing is registered then. */
     @Synchronized
-    fun load(): Identity = known.value ?: read().also { known.value = it }
+    fun load(): Identity {
+        if (current.value !is State.Known) current.value = read()
+        return (current.value as? State.Known)?.identity ?: Identity.EMPTY
+    }
 
-    /** Replaces it as a whole. */
+    /**
+     * Changes it as a whole, on disk first. Does nothing while it is [State.Unreadable]: what is there would be lost.
+     *
+     * @throws IOException where it cannot be stored; what was stored before stays
+     */
     @Synchronized
-    fun save(identity: Identity) {
-        val sealed = vault.seal(encode(identity))
+    fun change(how: (Identity.Builder) -> Identity.Builder) {
+        load()
+        val known = current.value as? State.Known ?: return
+        val identity = how(known.identity.toBuilder()).build()
+        write(identity)
+        current.value = State.Known(identity)
+    }
+
+    /** Gives up what cannot be read, and begins with nothing. */
+    @Synchronized
+    fun discard() {
+        file.delete()
+        current.value = State.Known(Identity.EMPTY)
+    }
+
+    private fun read(): State = try {
+        State.Known(decode(vault.open(file.readFully())))
+    } catch (absent: FileNotFoundException) {
+        State.Known(Identity.EMPTY)
+    } catch (foreign: GeneralSecurityException) {
+        State.Unreadable
+    } catch (damaged: IOException) {
+        State.Unreadable
+    }
+
+    private fun write(identity: Identity) {
+        val sealed = try {
+            vault.seal(encode(identity))
+        } catch (refused: GeneralSecurityException) {
+            throw IOException("the keystore refuses", refused)
+        }
         val out = file.startWrite()
         try {
             out.write(sealed)
@@ -39,17 +75,6 @@ class IdentityStore(dir: File, private val vault: Vault) {
             file.failWrite(out)
             throw full
         }
-        known.value = identity
-    }
-
-    private fun read(): Identity = try {
-        decode(vault.open(file.readFully()))
-    } catch (absent: FileNotFoundException) {
-        Identity.EMPTY
-    } catch (foreign: GeneralSecurityException) {
-        Identity.EMPTY
-    } catch (damaged: IOException) {
-        Identity.EMPTY
     }
 
     private fun encode(identity: Identity): ByteArray = ByteArrayOutputStream().also { bytes ->
@@ -67,5 +92,17 @@ class IdentityStore(dir: File, private val vault: Vault) {
         val builder = Identity.Builder()
         while (input.available() > 0) builder.add(Kind(input.readUTF()), input.readUTF())
         return builder.build()
+    }
+
+    /** What is known of the identifiers. */
+    sealed interface State {
+        /** Nothing yet. */
+        data object Unread : State
+
+        /** They were read. */
+        data class Known(val identity: Identity) : State
+
+        /** There are some, and they cannot be opened: the key is gone or refuses, or the file is damaged. */
+        data object Unreadable : State
     }
 }

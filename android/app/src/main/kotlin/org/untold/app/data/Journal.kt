@@ -16,8 +16,8 @@ interface Journal {
     /** Takes an event, where it is one to remember. */
     fun add(event: Event)
 
-    /** Questions ended with the tunnel, unanswered. */
-    fun withdrawn(questions: List<Event.Ask>)
+    /** A question, put at [at] (milliseconds since 1970), ended with the tunnel or the process, unanswered. */
+    fun withdraw(at: Long, app: String?, to: String)
 
     /** One line. */
     sealed interface Entry {
@@ -29,6 +29,8 @@ interface Journal {
             override val number: Long,
             /** Milliseconds since 1970. */
             val at: Long,
+            /** Number of its flow, within one run of the engine. */
+            val flow: Long,
             val app: String?,
             val to: String,
             val findings: List<Finding>,
@@ -36,13 +38,17 @@ interface Journal {
             val rule: String,
         ) : Entry
 
-        /** A question that ended with the tunnel. */
+        /** A question that ended with the tunnel or the process. */
         data class Withdrawn(override val number: Long, val at: Long, val app: String?, val to: String) : Entry
 
         /** Entries are missing here. */
         data class Lost(override val number: Long, val count: Long) : Entry
     }
 }
+
+private val Event.Found.to get() = name ?: destination
+
+private val Event.Flow.to get() = name ?: destination
 
 /** A journal that ends with the process. */
 class MemoryJournal(private val clock: () -> Long = System::currentTimeMillis) : Journal {
@@ -53,9 +59,9 @@ class MemoryJournal(private val clock: () -> Long = System::currentTimeMillis) :
 
     @Synchronized
     override fun add(event: Event) = when (event) {
-        is Event.Found -> keep(Journal.Entry.Judged(++last, clock(), event.app, event.name ?: event.destination, listOf(event.finding), event.verdict, event.rule))
+        is Event.Found -> found(event)
         is Event.Flow -> if (event.verdict == Action.Block && kept.value.none { it.isAbout(event) }) {
-            keep(Journal.Entry.Judged(++last, clock(), event.app, event.name ?: event.destination, emptyList(), event.verdict, event.rule))
+            keep(Journal.Entry.Judged(++last, clock(), event.flow, event.app, event.to, emptyList(), event.verdict, event.rule))
         } else {
             Unit
         }
@@ -64,14 +70,24 @@ class MemoryJournal(private val clock: () -> Long = System::currentTimeMillis) :
     }
 
     @Synchronized
-    override fun withdrawn(questions: List<Event.Ask>) =
-        questions.forEach { keep(Journal.Entry.Withdrawn(++last, clock(), it.app, it.name ?: it.destination)) }
+    override fun withdraw(at: Long, app: String?, to: String) = keep(Journal.Entry.Withdrawn(++last, at, app, to))
+
+    /** One entry for what a flow had judged in one go. */
+    private fun found(event: Event.Found) {
+        val newest = kept.value.firstOrNull() as? Journal.Entry.Judged
+        val judged = Journal.Entry.Judged(++last, clock(), event.flow, event.app, event.to, listOf(event.finding), event.verdict, event.rule)
+        if (newest != null && newest.copy(number = 0, at = 0, findings = emptyList()) == judged.copy(number = 0, at = 0, findings = emptyList())) {
+            kept.update { listOf(newest.copy(findings = newest.findings + event.finding)) + it.drop(1) }
+        } else {
+            keep(judged)
+        }
+    }
 
     private fun keep(entry: Journal.Entry) = kept.update { (listOf(entry) + it).take(MOST) }
 
     /** A finding said it before its flow ended. */
     private fun Journal.Entry.isAbout(flow: Event.Flow) =
-        this is Journal.Entry.Judged && rule == flow.rule && to == (flow.name ?: flow.destination) && app == flow.app
+        this is Journal.Entry.Judged && rule == flow.rule && to == flow.to && app == flow.app
 
     private companion object {
         const val MOST = 500

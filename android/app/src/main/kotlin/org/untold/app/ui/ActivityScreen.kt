@@ -18,10 +18,12 @@ import androidx.compose.ui.platform.LocalContext
 import androidx.compose.ui.platform.LocalResources
 import androidx.compose.ui.res.painterResource
 import androidx.compose.ui.res.stringResource
+import androidx.compose.ui.semantics.semantics
 import androidx.compose.ui.unit.dp
 import androidx.lifecycle.compose.collectAsStateWithLifecycle
 import org.untold.Action
 import org.untold.app.R
+import org.untold.app.Trial
 import org.untold.app.data.Apps
 import org.untold.app.data.Journal
 
@@ -37,10 +39,13 @@ fun ActivityScreen(journal: Journal, apps: Apps, modifier: Modifier = Modifier) 
         items(entries, key = { it.number }) { entry ->
             when (entry) {
                 is Journal.Entry.Judged -> Judged(entry, apps)
-                is Journal.Entry.Withdrawn -> Line(route(apps, entry.app, entry.to), stringResource(R.string.activity_withdrawn), timeOf(entry.at)) {
-                    Icon(Icons.Default.Info, null)
-                }
-                is Journal.Entry.Lost -> Line(stringResource(R.string.activity_lost), null, null) { Icon(Icons.Default.Info, null) }
+                is Journal.Entry.Withdrawn -> Line(
+                    outcome(R.string.activity_withdrawn, entry.to),
+                    route(apps, entry.app, entry.to),
+                    stringResource(R.string.activity_withdrawn_text),
+                    timeOf(entry.at),
+                ) { Icon(Icons.Default.Info, null) }
+                is Journal.Entry.Lost -> Line(null, stringResource(R.string.activity_lost), null, null) { Icon(Icons.Default.Info, null) }
             }
         }
     }
@@ -54,23 +59,30 @@ private fun Judged(entry: Journal.Entry.Judged, apps: Apps) {
         Action.Ask -> R.string.activity_asked
         Action.Block -> R.string.activity_blocked
     }
-    val what = entry.findings.joinToString { words.findingInWords(it) }
-    Line(route(apps, entry.app, entry.to), what.ifEmpty { null }, timeOf(entry.at)) {
+    val what = entry.findings.map { words.findingInWords(it) }.distinct().joinToString("\n")
+    Line(outcome(outcome, entry.to), route(apps, entry.app, entry.to), what.ifEmpty { null }, timeOf(entry.at)) {
         if (entry.action == Action.Block) {
-            Icon(painterResource(R.drawable.ic_shield), stringResource(outcome), tint = MaterialTheme.colorScheme.primary)
+            Icon(painterResource(R.drawable.ic_shield), null, tint = MaterialTheme.colorScheme.primary)
         } else {
-            Icon(Icons.Default.CheckCircle, stringResource(outcome))
+            Icon(Icons.Default.CheckCircle, null)
         }
     }
 }
 
 @Composable
-private fun Line(title: String, detail: String?, time: String?, icon: @Composable () -> Unit) = ListItem(
+private fun Line(outcome: String?, title: String, detail: String?, time: String?, icon: @Composable () -> Unit) = ListItem(
+    modifier = Modifier.semantics(mergeDescendants = true) {},
+    overlineContent = outcome?.let { { Text(it) } },
     headlineContent = { Text(title) },
     supportingContent = detail?.let { { Text(it) } },
     leadingContent = icon,
     trailingContent = time?.let { { Text(it) } },
 )
+
+/** What was done, and whether it was only the test. */
+@Composable
+private fun outcome(text: Int, to: String): String =
+    if (Trial.isTrial(to)) stringResource(R.string.activity_outcome, stringResource(R.string.test), stringResource(text)) else stringResource(text)
 
 @Composable
 private fun route(apps: Apps, app: String?, to: String): String =

@@ -58,7 +58,7 @@ fun App(graph: AppGraph, navigation: Navigation) {
                 graph.settings.isWelcomed = true
                 navigation.tab(Route.Home)
             }
-            Route.Home -> HomeScreen(viewModel(key = "home") { HomeModel(graph) }, { navigation.open(Route.Question(it)) }, modifier)
+            Route.Home -> HomeScreen(viewModel(key = "home") { HomeModel(graph) }, { navigation.open(Route.Question(it)) }, { navigation.tab(Route.Identifiers) }, modifier)
             Route.Activity -> ActivityScreen(graph.journal, graph.apps, modifier)
             Route.Identifiers -> IdentifiersScreen(viewModel { IdentifiersModel(graph) }, modifier)
             Route.Blocklist -> BlocklistScreen(viewModel { BlocklistModel(graph) }, modifier)

@@ -28,7 +28,9 @@ import androidx.compose.ui.unit.dp
 import androidx.lifecycle.ViewModel
 import androidx.lifecycle.compose.collectAsStateWithLifecycle
 import androidx.lifecycle.viewModelScope
+import java.io.ByteArrayOutputStream
 import java.io.IOException
+import java.io.InputStream
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
@@ -54,12 +56,14 @@ class BlocklistModel(private val graph: AppGraph) : ViewModel() {
     /** Puts a file in force. */
     fun load(resolver: ContentResolver, file: Uri) {
         viewModelScope.launch(Dispatchers.IO) {
-            val bytes = try {
-                resolver.openInputStream(file)?.use { it.readBytes() }
+            failed.value = try {
+                val bytes = resolver.openInputStream(file)?.use { it.readAtMost(MOST + 1) }
+                bytes == null || bytes.size > MOST || !graph.rules.replaceList(bytes)
             } catch (gone: IOException) {
-                null
+                true
+            } catch (withdrawn: SecurityException) {
+                true
             }
-            failed.value = bytes == null || bytes.size > MOST || !graph.rules.replaceList(bytes)
             if (!failed.value) graph.firewall.reload()
         }
     }
@@ -72,8 +76,18 @@ class BlocklistModel(private val graph: AppGraph) : ViewModel() {
         }
     }
 
+    private fun InputStream.readAtMost(most: Int): ByteArray = ByteArrayOutputStream().also { whole ->
+        val piece = ByteArray(PIECE)
+        while (whole.size() < most) {
+            val length = read(piece, 0, minOf(piece.size, most - whole.size()))
+            if (length < 0) break
+            whole.write(piece, 0, length)
+        }
+    }.toByteArray()
+
     private companion object {
         const val MOST = 64 shl 20
+        const val PIECE = 65_536
     }
 }
 

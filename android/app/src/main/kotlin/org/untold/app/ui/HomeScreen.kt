@@ -3,6 +3,7 @@ package org.untold.app.ui
 import android.Manifest
 import android.app.Activity
 import android.content.Intent
+import android.content.pm.PackageManager
 import android.os.Build
 import android.provider.Settings
 import androidx.activity.compose.rememberLauncherForActivityResult
@@ -47,12 +48,13 @@ import androidx.compose.ui.unit.dp
 import androidx.lifecycle.compose.LifecycleResumeEffect
 import androidx.lifecycle.compose.collectAsStateWithLifecycle
 import org.untold.app.R
+import org.untold.app.Trial
 import org.untold.vpn.Protection
 import org.untold.vpn.TunnelState
 
 /** The switch, what it really does at the moment, and what waits for the person. */
 @Composable
-fun HomeScreen(model: HomeModel, onQuestion: (Long) -> Unit, modifier: Modifier = Modifier) {
+fun HomeScreen(model: HomeModel, onQuestion: (Long) -> Unit, onIdentifiers: () -> Unit, modifier: Modifier = Modifier) {
     val state by model.state.collectAsStateWithLifecycle()
     LifecycleResumeEffect(model) {
         model.refresh()
@@ -65,9 +67,10 @@ fun HomeScreen(model: HomeModel, onQuestion: (Long) -> Unit, modifier: Modifier 
     ) {
         StateCard(state) { on -> if (on) switchOn() else model.stop() }
         if (state.questions.isNotEmpty()) QuestionsCard(state.questions, onQuestion)
+        if (state.isIdentityUnreadable) UnreadableCard(onIdentifiers)
+        if (state.tunnel is TunnelState.On) TryCard(state.trial, model::tryIt)
         (state.tunnel as? TunnelState.On)?.protection?.takeUnless(Protection::isWhole)?.let { PartialCard(it) }
-        if (state.isOn && !state.noticesAllowed) NoticesCard(state.unasked)
-        if (state.tunnel is TunnelState.On) TryCard(state.trying, model::tryIt)
+        if (state.isOn && !state.areNoticesAllowed) NoticesCard(state.tally.unasked, model::refresh)
     }
 }
 
@@ -109,7 +112,7 @@ private fun StateCard(state: HomeState, onSwitch: (Boolean) -> Unit) {
             Column(Modifier.weight(1f).padding(end = 16.dp)) {
                 Text(stringResource(R.string.protection), style = MaterialTheme.typography.titleLarge)
                 Text(
-                    LocalResources.current.stateInWords(state.tunnel),
+                    LocalResources.current.stateInWords(state.tunnel, state.isWhole),
                     Modifier.semantics { liveRegion = LiveRegionMode.Polite },
                     style = MaterialTheme.typography.bodyMedium,
                 )
@@ -118,7 +121,7 @@ private fun StateCard(state: HomeState, onSwitch: (Boolean) -> Unit) {
         }
         if (state.tunnel is TunnelState.On) {
             Text(
-                if (state.stopped == 0) stringResource(R.string.stopped_none) else pluralStringResource(R.plurals.stopped_today, state.stopped, state.stopped),
+                state.tally.stopped.let { if (it == 0) stringResource(R.string.stopped_none) else pluralStringResource(R.plurals.stopped_today, it, it) },
                 Modifier.padding(start = 20.dp, end = 20.dp, bottom = 20.dp),
                 style = MaterialTheme.typography.bodyMedium,
             )
@@ -132,6 +135,15 @@ private fun QuestionsCard(questions: List<Long>, onQuestion: (Long) -> Unit) = S
     CardDefaults.cardColors(MaterialTheme.colorScheme.tertiaryContainer, MaterialTheme.colorScheme.onTertiaryContainer),
 ) {
     Button({ onQuestion(questions.first()) }, Modifier.align(Alignment.End)) { Text(stringResource(R.string.questions_look)) }
+}
+
+@Composable
+private fun UnreadableCard(onIdentifiers: () -> Unit) = Section(
+    stringResource(R.string.identifiers_unreadable),
+    CardDefaults.cardColors(MaterialTheme.colorScheme.errorContainer, MaterialTheme.colorScheme.onErrorContainer),
+) {
+    Text(stringResource(R.string.identifiers_unreadable_text), style = MaterialTheme.typography.bodyMedium)
+    Button(onIdentifiers, Modifier.align(Alignment.End)) { Text(stringResource(R.string.identifiers_see)) }
 }
 
 @Composable
@@ -149,27 +161,39 @@ private fun PartialCard(protection: Protection) = Section(stringResource(R.strin
 }
 
 @Composable
-private fun NoticesCard(unasked: Int) = Section(stringResource(R.string.notifications_title)) {
+private fun NoticesCard(unasked: Int, onChange: () -> Unit) = Section(stringResource(R.string.notifications_title)) {
     val context = LocalContext.current
-    val permission = rememberLauncherForActivityResult(ActivityResultContracts.RequestPermission()) {}
+    val settings = Intent(Settings.ACTION_APP_NOTIFICATION_SETTINGS).putExtra(Settings.EXTRA_APP_PACKAGE, context.packageName)
+    // The system asks twice at most; from then on, and where a channel is off, only its settings help.
+    val permission = rememberLauncherForActivityResult(ActivityResultContracts.RequestPermission()) { granted ->
+        if (granted) onChange() else context.startActivity(settings)
+    }
     Text(stringResource(R.string.notifications_text), style = MaterialTheme.typography.bodyMedium)
     if (unasked > 0) Text(pluralStringResource(R.plurals.blocked_unasked, unasked, unasked), style = MaterialTheme.typography.bodyMedium)
     TextButton(
         {
-            if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU) {
-                permission.launch(Manifest.permission.POST_NOTIFICATIONS)
-            } else {
-                context.startActivity(Intent(Settings.ACTION_APP_NOTIFICATION_SETTINGS).putExtra(Settings.EXTRA_APP_PACKAGE, context.packageName))
-            }
+            val isMissing = Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU &&
+                context.checkSelfPermission(Manifest.permission.POST_NOTIFICATIONS) != PackageManager.PERMISSION_GRANTED
+            if (isMissing) permission.launch(Manifest.permission.POST_NOTIFICATIONS) else context.startActivity(settings)
         },
         Modifier.align(Alignment.End),
     ) { Text(stringResource(R.string.notifications_allow)) }
 }
 
 @Composable
-private fun TryCard(trying: Boolean, onTry: () -> Unit) = Section(stringResource(R.string.try_title)) {
-    Text(stringResource(if (trying) R.string.try_waiting else R.string.try_text), style = MaterialTheme.typography.bodyMedium)
-    FilledTonalButton(onTry, Modifier.align(Alignment.End), enabled = !trying) { Text(stringResource(R.string.try_action)) }
+private fun TryCard(trial: Trial.State, onTry: () -> Unit) = Section(stringResource(R.string.try_title)) {
+    val text = when (trial) {
+        Trial.State.Untried -> stringResource(R.string.try_text)
+        Trial.State.UnderWay -> stringResource(R.string.try_waiting)
+        Trial.State.Stopped -> stringResource(R.string.try_stopped)
+        is Trial.State.Arrived -> pluralStringResource(R.plurals.try_arrived, trial.bytes, trial.bytes)
+        Trial.State.Failed -> stringResource(R.string.try_failed)
+    }
+    val isFirst = trial == Trial.State.Untried || trial == Trial.State.UnderWay
+    Text(text, Modifier.semantics { liveRegion = LiveRegionMode.Polite }, style = MaterialTheme.typography.bodyMedium)
+    FilledTonalButton(onTry, Modifier.align(Alignment.End).testTag("try"), enabled = trial != Trial.State.UnderWay) {
+        Text(stringResource(if (isFirst) R.string.try_action else R.string.try_again))
+    }
 }
 
 @Composable

@@ -9,7 +9,10 @@ import androidx.compose.foundation.text.KeyboardOptions
 import androidx.compose.foundation.verticalScroll
 import androidx.compose.material.icons.Icons
 import androidx.compose.material.icons.filled.Delete
+import androidx.compose.material3.AlertDialog
 import androidx.compose.material3.Button
+import androidx.compose.material3.Card
+import androidx.compose.material3.CardDefaults
 import androidx.compose.material3.DropdownMenuItem
 import androidx.compose.material3.ExperimentalMaterial3Api
 import androidx.compose.material3.ExposedDropdownMenuAnchorType
@@ -21,13 +24,16 @@ import androidx.compose.material3.ListItem
 import androidx.compose.material3.MaterialTheme
 import androidx.compose.material3.OutlinedTextField
 import androidx.compose.material3.Text
+import androidx.compose.material3.TextButton
 import androidx.compose.runtime.Composable
 import androidx.compose.runtime.getValue
 import androidx.compose.runtime.mutableStateOf
 import androidx.compose.runtime.remember
+import androidx.compose.runtime.saveable.rememberSaveable
 import androidx.compose.runtime.setValue
 import androidx.compose.ui.Alignment
 import androidx.compose.ui.Modifier
+import androidx.compose.ui.graphics.Color
 import androidx.compose.ui.platform.LocalResources
 import androidx.compose.ui.platform.testTag
 import androidx.compose.ui.res.stringResource
@@ -38,19 +44,28 @@ import androidx.compose.ui.unit.dp
 import androidx.lifecycle.ViewModel
 import androidx.lifecycle.compose.collectAsStateWithLifecycle
 import androidx.lifecycle.viewModelScope
+import java.io.IOException
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.launch
 import org.untold.Identity
 import org.untold.Kind
 import org.untold.app.AppGraph
 import org.untold.app.R
+import org.untold.app.data.IdentityStore
 import org.untold.problemOf
 
 /** State of the identifiers' screen. What is being typed lives here alone, never in saved state. */
 class IdentifiersModel(private val graph: AppGraph) : ViewModel() {
-    /** What is stored; null while it is read. */
-    val identity: StateFlow<Identity?> = graph.identity.identity
+    /** What is stored. */
+    val stored: StateFlow<IdentityStore.State> = graph.identity.state
+
+    /** Whether the last change could not be stored. */
+    val isRefused: StateFlow<Boolean> get() = refused.asStateFlow()
+
+    private val refused = MutableStateFlow(false)
 
     /** Kind of the value being typed. */
     var kind by mutableStateOf(Kind.IMEI)
@@ -60,6 +75,22 @@ class IdentifiersModel(private val graph: AppGraph) : ViewModel() {
 
     init {
         viewModelScope.launch(Dispatchers.IO) { graph.identity.load() }
+    }
+
+    /** Tries to read what could not be read. */
+    fun retry() {
+        viewModelScope.launch(Dispatchers.IO) {
+            graph.identity.load()
+            graph.firewall.reload()
+        }
+    }
+
+    /** Deletes what cannot be read. */
+    fun discard() {
+        viewModelScope.launch(Dispatchers.IO) {
+            graph.identity.discard()
+            graph.firewall.reload()
+        }
     }
 
     /** Stores what was typed. */
@@ -74,7 +105,12 @@ class IdentifiersModel(private val graph: AppGraph) : ViewModel() {
 
     private fun change(how: (Identity.Builder) -> Identity.Builder) {
         viewModelScope.launch(Dispatchers.IO) {
-            graph.identity.save(how(graph.identity.load().toBuilder()).build())
+            refused.value = try {
+                graph.identity.change(how)
+                false
+            } catch (full: IOException) {
+                true
+            }
             graph.firewall.reload()
         }
     }
@@ -91,24 +127,61 @@ class IdentifiersModel(private val graph: AppGraph) : ViewModel() {
 /** What must not leave: entered values, and which kinds are watched how. */
 @Composable
 fun IdentifiersScreen(model: IdentifiersModel, modifier: Modifier = Modifier) {
-    val stored by model.identity.collectAsStateWithLifecycle()
-    val identity = stored ?: return
+    val stored by model.stored.collectAsStateWithLifecycle()
+    val isRefused by model.isRefused.collectAsStateWithLifecycle()
     Column(modifier.verticalScroll(rememberScrollState()), verticalArrangement = Arrangement.spacedBy(12.dp)) {
-        Text(stringResource(R.string.identifiers_text), Modifier.padding(horizontal = 16.dp), style = MaterialTheme.typography.bodyMedium)
-        Entry(model)
-        if (identity.kinds.isNotEmpty()) {
-            Title(R.string.identifiers_exact)
-            identity.kinds.forEach { kind -> identity.values(kind).forEach { Value(kind, it) { model.remove(kind, it) } } }
+        when (val state = stored) {
+            IdentityStore.State.Unread -> return@Column
+            IdentityStore.State.Unreadable -> Unreadable(model::retry, model::discard)
+            is IdentityStore.State.Known -> {
+                Paragraph(R.string.identifiers_text)
+                Entry(model)
+                if (isRefused) Paragraph(R.string.identifiers_unstored, MaterialTheme.colorScheme.error)
+                Title(R.string.identifiers_exact)
+                val identity = state.identity
+                if (identity.kinds.isEmpty()) Paragraph(R.string.identifiers_exact_none)
+                identity.kinds.forEach { kind -> identity.values(kind).forEach { Value(kind, it) { model.remove(kind, it) } } }
+            }
         }
-        Title(R.string.identifiers_unwatched)
+        Title(R.string.identifiers_shape)
+        Paragraph(R.string.identifiers_shape_text)
         val words = LocalResources.current
         Text(
-            (Kind.NAMED - identity.kinds).joinToString { words.kindInWords(it) },
+            Kind.NAMED.joinToString { words.kindInWords(it) },
             Modifier.padding(horizontal = 16.dp).padding(bottom = 16.dp),
             style = MaterialTheme.typography.bodyMedium,
         )
     }
 }
+
+@Composable
+private fun Unreadable(onRetry: () -> Unit, onDiscard: () -> Unit) = Card(
+    Modifier.fillMaxWidth().padding(horizontal = 16.dp),
+    colors = CardDefaults.cardColors(MaterialTheme.colorScheme.errorContainer, MaterialTheme.colorScheme.onErrorContainer),
+) {
+    var isAsked by rememberSaveable { mutableStateOf(false) }
+    Column(Modifier.padding(20.dp).fillMaxWidth(), verticalArrangement = Arrangement.spacedBy(8.dp)) {
+        Text(stringResource(R.string.identifiers_unreadable), Modifier.semantics { heading() }, style = MaterialTheme.typography.titleMedium)
+        Text(stringResource(R.string.identifiers_unreadable_text), style = MaterialTheme.typography.bodyMedium)
+        Button(onRetry, Modifier.fillMaxWidth()) { Text(stringResource(R.string.identifiers_retry)) }
+        TextButton({ isAsked = true }, Modifier.fillMaxWidth()) {
+            Text(stringResource(R.string.identifiers_discard), color = MaterialTheme.colorScheme.onErrorContainer)
+        }
+    }
+    if (isAsked) {
+        AlertDialog(
+            onDismissRequest = { isAsked = false },
+            title = { Text(stringResource(R.string.identifiers_discard_title)) },
+            text = { Text(stringResource(R.string.identifiers_discard_text)) },
+            confirmButton = { TextButton(onDiscard) { Text(stringResource(R.string.identifiers_discard_yes)) } },
+            dismissButton = { TextButton({ isAsked = false }) { Text(stringResource(R.string.cancel)) } },
+        )
+    }
+}
+
+@Composable
+private fun Paragraph(text: Int, color: Color = Color.Unspecified) =
+    Text(stringResource(text), Modifier.padding(horizontal = 16.dp), color = color, style = MaterialTheme.typography.bodyMedium)
 
 @Composable
 private fun Entry(model: IdentifiersModel) = Column(Modifier.padding(horizontal = 16.dp), verticalArrangement = Arrangement.spacedBy(8.dp)) {

@@ -35,25 +35,25 @@ import org.untold.Event
 import org.untold.Finding
 import org.untold.Scope
 import org.untold.app.AppGraph
+import org.untold.app.Firewall
 import org.untold.app.R
 import org.untold.app.Trial
-import org.untold.vpn.Ask
 
 /** State of a question's screen. */
 class QuestionModel(private val graph: AppGraph, private val number: Long) : ViewModel() {
     /** The question; null once it is settled. */
-    val question: StateFlow<Event.Ask?> = graph.firewall.asks.map { find(it)?.question }
-        .stateIn(viewModelScope, SharingStarted.Eagerly, find(graph.firewall.asks.value)?.question)
+    val question: StateFlow<Event.Ask?> = graph.firewall.questions.map { find(it)?.asked }
+        .stateIn(viewModelScope, SharingStarted.Eagerly, find(graph.firewall.questions.value)?.asked)
 
     /** What the app that asks is called. */
     fun labelOf(question: Event.Ask): String? = graph.apps.labelOf(question.app)
 
     /** Answers. */
     fun answer(allow: Boolean, scope: Scope) {
-        find(graph.firewall.asks.value)?.let { graph.firewall.answer(it, allow, scope) }
+        find(graph.firewall.questions.value)?.let { graph.firewall.answer(it, allow, scope) }
     }
 
-    private fun find(asks: List<Ask>) = asks.firstOrNull { it.question.question == number }
+    private fun find(questions: List<Firewall.Question>) = questions.firstOrNull { it.number == number }
 }
 
 /** Who wants to send what, where to; Block is the answer at hand. */
@@ -66,15 +66,16 @@ fun QuestionScreen(model: QuestionModel, onBack: () -> Unit, modifier: Modifier 
         model.answer(allow, scope)
         onBack()
     }
+    val isTest = Trial.isTrial(question.destination)
     Column(modifier.padding(horizontal = 16.dp, vertical = 8.dp), verticalArrangement = Arrangement.spacedBy(8.dp)) {
-        Column(Modifier.weight(1f, fill = false).verticalScroll(rememberScrollState()), verticalArrangement = Arrangement.spacedBy(16.dp)) {
+        Column(Modifier.weight(1f).verticalScroll(rememberScrollState()), verticalArrangement = Arrangement.spacedBy(16.dp)) {
             val title = if (question.findings.isEmpty()) R.string.question_connect_title else R.string.question_title
             Text(stringResource(title), Modifier.semantics { heading() }, style = MaterialTheme.typography.headlineSmall)
-            if (Trial.isTrial(question)) Text(stringResource(R.string.try_label), style = MaterialTheme.typography.labelLarge, color = MaterialTheme.colorScheme.primary)
+            if (isTest) Text(stringResource(R.string.try_label), style = MaterialTheme.typography.bodyMedium, color = MaterialTheme.colorScheme.primary)
             Facts(question, model.labelOf(question))
             val wait = if (question.fallback == Action.Allow) R.string.question_wait_allow else R.string.question_wait
             Text(stringResource(wait), style = MaterialTheme.typography.bodyMedium, color = MaterialTheme.colorScheme.onSurfaceVariant)
-            Others(::give)
+            Others(isTest, ::give)
         }
         Button(give(false, Scope.Once), Modifier.fillMaxWidth()) { Text(stringResource(R.string.question_block)) }
     }
@@ -117,15 +118,16 @@ private fun What(finding: Finding) = Column(Modifier.semantics(mergeDescendants 
     Text(words.chainInWords(finding), style = MaterialTheme.typography.bodySmall, color = MaterialTheme.colorScheme.onSurfaceVariant)
 }
 
-/** Every answer but Block, which is always in sight. */
+/** Every answer but Block, which is always in sight. A test is nothing to decide for ever. */
 @Composable
-private fun Others(give: (Boolean, Scope) -> () -> Unit) = Column(Modifier.fillMaxWidth()) {
+private fun Others(isTest: Boolean, give: (Boolean, Scope) -> () -> Unit) = Column(Modifier.fillMaxWidth()) {
     val keyguard = checkNotNull(LocalContext.current.getSystemService(KeyguardManager::class.java))
     if (keyguard.isDeviceLocked) {
         Text(stringResource(R.string.question_unlock), style = MaterialTheme.typography.bodyMedium)
         return@Column
     }
     OutlinedButton(give(true, Scope.Once), Modifier.fillMaxWidth()) { Text(stringResource(R.string.question_allow_once)) }
+    if (isTest) return@Column
     TextButton(give(true, Scope.Always), Modifier.fillMaxWidth()) { Text(stringResource(R.string.question_allow_always)) }
     TextButton(give(false, Scope.Always), Modifier.fillMaxWidth()) { Text(stringResource(R.string.question_block_always)) }
 }

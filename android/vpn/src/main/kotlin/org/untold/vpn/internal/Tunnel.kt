@@ -33,6 +33,9 @@ internal class Tunnel(private val host: Host, private val worker: ExecutorServic
         fun tell(state: TunnelState)
         fun tell(event: Event)
         fun ask(ask: Ask)
+        fun settled(ask: Ask)
+        fun withdrawn(ask: Ask)
+        fun inForce(rules: Rules)
         fun ended()
     }
 
@@ -77,7 +80,9 @@ internal class Tunnel(private val host: Host, private val worker: ExecutorServic
     fun reload() {
         val engine = run?.engine ?: return host.ended()
         try {
-            runBlocking { engine.setRules(host.rules()) }
+            val rules = host.rules()
+            runBlocking { engine.setRules(rules) }
+            host.inForce(rules)
         } catch (problem: ConfigException) {
             host.tell(Event.Fault(0.0, "rules not changed: ${problem.message}"))
         } catch (closed: IllegalStateException) {
@@ -105,6 +110,7 @@ internal class Tunnel(private val host: Host, private val worker: ExecutorServic
             return Cause.Engine(refused.message.orEmpty())
         }
         run = Run(engine)
+        host.inForce(rules)
         return null
     }
 
@@ -147,18 +153,14 @@ internal class Tunnel(private val host: Host, private val worker: ExecutorServic
     /** One engine and what listens to it. */
     private inner class Run(val engine: Engine) : AutoCloseable {
         private val job = Job()
+        private val waiting = LinkedHashMap<Long, Ask>()
+        private var isClosed = false
         private val networks = host.watchNetworks { later { if (run === this) renew() } }
 
         init {
             engine.addListener(worker, host::tell) // ends by itself, behind the last event
             val scope = CoroutineScope(job + Dispatchers.Default)
-            scope.launch {
-                var known = emptySet<Long>()
-                engine.questions.collect { open ->
-                    open.filter { it.question !in known }.forEach { question -> later { host.ask(Ask(question, engine)) } }
-                    known = open.mapTo(HashSet()) { it.question }
-                }
-            }
+            scope.launch { engine.questions.collect { open -> later { compare(open) } } }
             scope.launch {
                 engine.status.collect { status ->
                     if (status is EngineStatus.Failed) later { if (run === this@Run) ended(status.reason) }
@@ -170,6 +172,22 @@ internal class Tunnel(private val host: Host, private val worker: ExecutorServic
             job.cancel()
             networks.close()
             engine.close()
+            isClosed = true
+            waiting.values.forEach(host::withdrawn)
+        }
+
+        private fun compare(open: List<Event.Ask>) {
+            // An engine that has ended lists none; what it leaves open is withdrawn.
+            if (isClosed || engine.status.value != EngineStatus.Running) return
+            val numbers = open.mapTo(HashSet()) { it.question }
+            val settled = waiting.filterKeys { it !in numbers }
+            waiting.keys -= settled.keys
+            settled.values.forEach(host::settled)
+            open.filter { it.question !in waiting }.forEach { question ->
+                val ask = Ask(question, engine)
+                waiting[question.question] = ask
+                host.ask(ask)
+            }
         }
     }
 
