@@ -80,11 +80,8 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
         override fun stopped(reason: String?) {
             // The status first: who sees that no question is open knows whether they were settled.
             current.value = reason?.let(EngineStatus::Failed) ?: EngineStatus.Closed
-<<<<<<< HEAD
-            told.end()
-=======
             open.value = emptyList()
->>>>>>> app
+            told.end()
         }
 
         /** [host] is a literal, so nothing is resolved. */
