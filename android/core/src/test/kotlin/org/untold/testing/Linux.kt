@@ -74,7 +74,10 @@ object Linux {
 
     /** How many threads this process has with names that begin so. */
     fun threads(prefix: String): Int =
-        File("/proc/self/task").listFiles().orEmpty().count { File(it, "comm").takeIf(File::exists)?.readText()?.startsWith(prefix) == true }
+        File("/proc/self/task").listFiles().orEmpty().count { task ->
+            // A thread may end between being listed and being read.
+            runCatching { File(task, "comm").readText() }.getOrDefault("").startsWith(prefix)
+        }
 
     /** Waits until something holds, which other threads and processes bring about. */
     fun await(what: String, holds: () -> Boolean) {
