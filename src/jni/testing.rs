@@ -4,6 +4,8 @@
 mod pair;
 
 use std::{
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    os::fd::AsFd,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -24,8 +26,12 @@ use super::{
 };
 use crate::{
     engine::{Command, Config, Engine, Now, SocketEvent},
+    event::{Action, AskEvent, Event, NameEvent, Proto},
     inspect::Rules,
-    io::outbox::Deliver,
+    io::{
+        FindOwner, Pair, Protect,
+        outbox::{Deliver, outbox},
+    },
 };
 
 static FEEDS: Table<Mutex<Feed>> = Table::new();
@@ -38,25 +44,77 @@ pub fn panic<'local>(env: EnvUnowned<'local>, _: JClass<'local>, secret: JString
     })
 }
 
-/// Calls `events` on a thread of its own, as often as it is told to, then `stopped`.
+/// Calls `events`, `owner` and `protect` on one thread of its own, as often as it is told to each, then `stopped`. Returns
+/// how many owners were named.
 #[jni_mangle("org.untold.internal.Testing")]
-pub fn deliver<'local>(
+pub fn call_back<'local>(
     env: EnvUnowned<'local>,
     _: JClass<'local>,
     callbacks: JObject<'local>,
     times: jint,
-) {
+) -> jint {
     call(env, |env| {
         let mut callbacks = Callbacks::new(env, &callbacks)?;
+        let pair = Pair {
+            src: SocketAddr::from(([10, 0, 0, 2], 1025)),
+            dst: SocketAddr::from(([192, 0, 2, 1], 80)),
+        };
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let thread = thread::spawn(move || {
+            let mut owners = 0;
             for _ in 0..times {
                 callbacks.batch(b"{\"event\":\"drop\"}\n");
+                owners += callbacks.find(Proto::Tcp, pair).len();
+                let _ = callbacks.protect(socket.as_fd());
             }
             callbacks.end(None);
+            owners
         });
-        thread
-            .join()
-            .map_err(|_| Fault::State("the thread panicked"))
+        let owners = thread.join();
+        let owners = owners.map_err(|_| Fault::State("the thread panicked"))?;
+        Ok(owners.try_into().unwrap_or(jint::MAX))
+    })
+}
+
+/// Puts a question, then as many events of names as it is told to, through the queue between an engine and `events`, and
+/// waits until all are delivered.
+#[jni_mangle("org.untold.internal.Testing")]
+pub fn flood<'local>(
+    env: EnvUnowned<'local>,
+    _: JClass<'local>,
+    callbacks: JObject<'local>,
+    names: jint,
+) {
+    call(env, |env| {
+        let (inlet, outbox) = outbox();
+        let delivery = outbox.deliver(Box::new(Callbacks::new(env, &callbacks)?))?;
+        inlet.push(Event::Ask(AskEvent {
+            time: 0.0,
+            question: 1,
+            flow: 1,
+            proto: Proto::Tcp,
+            dst: SocketAddr::from(([192, 0, 2, 1], 80)),
+            app: None,
+            name: None,
+            name_from: None,
+            findings: Vec::new(),
+            rule: "default.leak".into(),
+            timeout: 30.0,
+            fallback: Action::Block,
+        }));
+        for number in 0..names {
+            inlet.push(Event::Name(NameEvent {
+                time: f64::from(number),
+                name: format!("{number}.example").into(),
+                addresses: Vec::new(),
+                verdict: Action::Allow,
+                rule: "default.connection".into(),
+            }));
+        }
+        delivery.expect_end();
+        drop(inlet);
+        delivery.join();
+        Ok(())
     })
 }
 

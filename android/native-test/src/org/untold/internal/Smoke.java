@@ -11,6 +11,8 @@ import java.net.SocketException;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.untold.ConfigException;
 
 /** The native face, called by a plain JVM. Prints a line a check; a check that fails throws. */
@@ -31,7 +33,9 @@ public final class Smoke {
         blocksTheRegistrationOnATun();
         tellsThatTheTunIsGone();
         startsAndStopsAThousandTimes();
-        callsBackAMillionTimes();
+        r17CallsBackAMillionTimes();
+        goesOnAfterACallbackThrew();
+        losesTheOldestAndCountsThem();
         System.out.println("native face: all checks passed");
     }
 
@@ -176,24 +180,67 @@ public final class Smoke {
         check(null, recorder.stopped().equals("-"));
     }
 
-    private static void callsBackAMillionTimes() throws Exception {
+    /** anchors R17. One thread that never returns to Java; references that pile up there are told by -Xcheck:jni. */
+    private static void r17CallsBackAMillionTimes() throws Exception {
+        int times = 350_000;
         Recorder recorder = new Recorder() {
             @Override
             public void events(byte[] batch) {
                 batches++;
             }
         };
-        Testing.deliver(recorder, 1_000_000);
-        check("a million batches", recorder.batches == 1_000_000 && recorder.stopped().equals("-"));
+        check("every owner is named", Testing.callBack(recorder, times) == 2 * times);
+        check(
+                "more than a million callbacks",
+                recorder.batches + recorder.owners + recorder.protectedSockets == 3 * times
+                        && recorder.stopped().equals("-"));
+    }
+
+    private static void goesOnAfterACallbackThrew() throws Exception {
         Recorder thrower = new Recorder() {
             @Override
             public void events(byte[] batch) {
                 batches++;
                 throw new RuntimeException("of the callback's own");
             }
+
+            @Override
+            public String[] owner(int proto, String src, int srcPort, String dst, int dstPort) {
+                throw new RuntimeException("of the callback's own");
+            }
         };
-        Testing.deliver(thrower, 100);
+        check("no owner from one that throws", Testing.callBack(thrower, 100) == 0);
         check("a callback that throws is called again", thrower.batches == 100 && thrower.stopped().equals("-"));
+    }
+
+    private static void losesTheOldestAndCountsThem() throws Exception {
+        int names = 1_000_000;
+        Recorder slow = new Recorder() {
+            @Override
+            public void events(byte[] batch) {
+                events.append(text(batch));
+                try {
+                    Thread.sleep(batches++ == 0 ? 500 : 1);
+                } catch (InterruptedException interrupted) {
+                    throw new AssertionError(interrupted);
+                }
+            }
+        };
+        Testing.flood(slow, names);
+        check("all is delivered before the end", slow.stopped().equals("-"));
+        int delivered = 0;
+        long lost = 0;
+        Matcher line = Pattern.compile("\"event\":\"(name|drop)\".*?(?:\"count\":(\\d+))?}\n").matcher(slow.events);
+        while (line.find()) {
+            if (line.group(1).equals("name")) {
+                delivered++;
+            } else {
+                lost += Long.parseLong(line.group(2));
+            }
+        }
+        check("delivered " + delivered + ", lost " + lost, delivered + lost == names && lost > names / 2);
+        check("the question is not among the lost", slow.events.indexOf("\"event\":\"ask\"") >= 0);
+        check("the newest are kept", slow.events.indexOf("\"" + (names - 1) + ".example\"") >= 0);
     }
 
     private static long inspector(String policy) throws Exception {

@@ -15,5 +15,7 @@ public final class Testing {
 
     public static native void close(int fd);
 
-    public static native void deliver(NativeCallbacks callbacks, int times);
+    public static native int callBack(NativeCallbacks callbacks, int times);
+
+    public static native void flood(NativeCallbacks callbacks, int names);
 }

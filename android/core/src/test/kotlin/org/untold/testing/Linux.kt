@@ -4,6 +4,8 @@ import com.sun.jna.Library
 import com.sun.jna.Memory
 import com.sun.jna.Native
 import java.io.File
+import java.io.IOException
+import java.net.InetAddress
 import java.util.concurrent.TimeUnit
 import org.junit.Assume.assumeTrue
 
@@ -13,6 +15,8 @@ object Linux {
         fun open(path: String, flags: Int): Int
         fun close(fd: Int): Int
         fun ioctl(fd: Int, request: Long, argument: Memory): Int
+        fun socket(family: Int, type: Int, protocol: Int): Int
+        fun connect(fd: Int, address: ByteArray, length: Int): Int
         fun pipe(ends: IntArray): Int
         fun write(fd: Int, bytes: ByteArray, count: Long): Long
         fun setsockopt(fd: Int, level: Int, name: Int, value: IntArray, length: Int): Int
@@ -66,6 +70,16 @@ object Linux {
     /** Closes a descriptor. */
     fun close(fd: Int) = check(c.close(fd) == 0) { "close: errno ${Native.getLastError()}" }
 
+    /** Makes a socket for TCP over IPv4. */
+    fun socket(): Int = c.socket(AF_INET, SOCK_STREAM, 0).also { check(it >= 0) { "socket: errno ${Native.getLastError()}" } }
+
+    /** Connects it, and waits for that; whether it succeeded. */
+    fun connect(socket: Int, host: String, port: Int): Boolean {
+        val address = byteArrayOf(AF_INET.toByte(), 0, (port shr 8).toByte(), port.toByte()) +
+            InetAddress.getByName(host).address + ByteArray(8)
+        return c.connect(socket, address, address.size) == 0
+    }
+
     /** Sets a socket's mark. */
     fun mark(socket: Int, mark: Int): Boolean = c.setsockopt(socket, SOL_SOCKET, SO_MARK, intArrayOf(mark), Int.SIZE_BYTES) == 0
 
@@ -73,11 +87,13 @@ object Linux {
     fun descriptors(): Int = File("/proc/self/fd").list().orEmpty().size
 
     /** How many threads this process has with names that begin so. */
-    fun threads(prefix: String): Int =
-        File("/proc/self/task").listFiles().orEmpty().count { task ->
-            // A thread may end between being listed and being read.
-            runCatching { File(task, "comm").readText() }.getOrDefault("").startsWith(prefix)
-        }
+    fun threads(prefix: String): Int = File("/proc/self/task").listFiles().orEmpty().count { nameOf(it).startsWith(prefix) }
+
+    private fun nameOf(thread: File): String = try {
+        File(thread, "comm").readText()
+    } catch (ended: IOException) {
+        "" // between the list and the look
+    }
 
     /** Waits until something holds, which other threads and processes bring about. */
     fun await(what: String, holds: () -> Boolean) {
@@ -97,6 +113,8 @@ object Linux {
         return said
     }
 
+    private const val AF_INET = 2
+    private const val SOCK_STREAM = 1
     private const val O_RDWR = 2
     private const val O_NONBLOCK = 0x800
     private const val IFREQ = 40L

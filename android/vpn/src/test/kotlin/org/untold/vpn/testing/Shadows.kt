@@ -1,15 +1,19 @@
 package org.untold.vpn.testing
 
+import android.app.Notification
+import android.content.Context
+import android.content.Intent
 import android.net.ConnectivityManager
 import android.net.VpnService
 import android.os.ParcelFileDescriptor
 import java.net.InetSocketAddress
+import java.util.Collections
 import org.robolectric.annotation.Implementation
 import org.robolectric.annotation.Implements
 import org.robolectric.annotation.RealObject
 import org.robolectric.shadow.api.Shadow
 import org.robolectric.shadows.ShadowConnectivityManager
-import org.robolectric.shadows.ShadowVpnService
+import org.robolectric.shadows.ShadowService as AnyService
 import org.untold.testing.Linux
 
 /** A ParcelFileDescriptor over a real descriptor: adoptFd, getFd, detachFd and close do what they do on a phone. */
@@ -47,6 +51,7 @@ class ShadowBuilder {
     val routes = mutableListOf<String>()
     val servers = mutableListOf<String>()
     val excluded = mutableListOf<String>()
+    val bypasses = mutableListOf<String>()
     var mtu = 0
     var metered: Boolean? = null
 
@@ -76,8 +81,18 @@ class ShadowBuilder {
     fun addDisallowedApplication(name: String) = real.also { excluded += name }
 
     @Implementation
+    fun addAllowedApplication(name: String) = real.also { excluded += "all but $name" }
+
+    @Implementation
+    fun allowFamily(family: Int) = real.also { bypasses += "family $family" }
+
+    @Implementation
+    fun allowBypass() = real.also { bypasses += "whoever wants" }
+
+    @Implementation
     fun establish(): ParcelFileDescriptor? {
         last = this
+        Calls += "establish"
         refusal?.let { throw it }
         return device?.let { ParcelFileDescriptor.adoptFd(Linux.openTun(it)) }
     }
@@ -97,9 +112,22 @@ class ShadowBuilder {
     }
 }
 
+/** What was called of the system, in order. */
+object Calls {
+    private val made = Collections.synchronizedList(mutableListOf<String>())
+
+    operator fun plusAssign(call: String) {
+        made += call
+    }
+
+    fun toList(): List<String> = synchronized(made) { made.toList() }
+
+    fun clear() = made.clear()
+}
+
 /** A VpnService whose sockets are kept out of the tunnel by a mark. */
 @Implements(VpnService::class)
-class ShadowService : ShadowVpnService() {
+class ShadowService : AnyService() {
     @Implementation
     fun protect(socket: Int): Boolean = protects && Linux.mark(socket, MARK)
 
@@ -109,9 +137,27 @@ class ShadowService : ShadowVpnService() {
     @Implementation(minSdk = 29)
     fun isLockdownEnabled() = lockdown
 
+    /** The other one, with a type, comes down to this. */
+    @Implementation
+    override fun startForeground(id: Int, notification: Notification) {
+        Calls += "startForeground"
+        foregroundRefusal?.let { throw it }
+        super.startForeground(id, notification)
+    }
+
     companion object {
+        @Implementation
+        @JvmStatic
+        fun prepare(context: Context): Intent? = consent.also { Calls += "prepare" }
+
+        /** What prepare() answers: the intent that asks for consent, or null where the person has given it. */
+        @JvmStatic var consent: Intent? = null
+
         /** The mark of a socket that goes around the tunnel. */
         const val MARK = 7
+
+        /** What startForeground() throws. */
+        @JvmStatic var foregroundRefusal: RuntimeException? = null
 
         /** Whether protect() works. */
         @JvmStatic var protects = true
@@ -141,10 +187,13 @@ class ShadowOwners : ShadowConnectivityManager() {
 
 /** As it is on a phone where nothing was set. */
 fun resetShadows() {
+    Calls.clear()
     ShadowBuilder.device = null
     ShadowBuilder.refusal = null
     ShadowBuilder.lacksIpv6 = false
     ShadowBuilder.last = null
+    ShadowService.consent = null
+    ShadowService.foregroundRefusal = null
     ShadowService.protects = true
     ShadowService.alwaysOn = false
     ShadowService.lockdown = false
