@@ -64,7 +64,7 @@ class TrialTest : TunnelTest() {
         compose.onNodeWithText("not one byte arrived", substring = true).performScrollTo().assertIsDisplayed()
         compose.onNodeWithTag("try").assertIsEnabled()
         compose.onNode((hasText("Activity") or hasContentDescription("Activity")) and isSelectable()).performClick()
-        compose.onNodeWithText("Test · Blocked").assertIsDisplayed()
+        compose.onNodeWithText("Test · Blocked", substring = true).assertIsDisplayed()
         assertForgotten()
     }
 

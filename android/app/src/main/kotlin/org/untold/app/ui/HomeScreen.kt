@@ -68,9 +68,9 @@ fun HomeScreen(model: HomeModel, onQuestion: (Long) -> Unit, onIdentifiers: () -
         StateCard(state) { on -> if (on) switchOn() else model.stop() }
         if (state.questions.isNotEmpty()) QuestionsCard(state.questions, onQuestion)
         if (state.isIdentityUnreadable) UnreadableCard(onIdentifiers)
-        if (state.tunnel is TunnelState.On) TryCard(state.trial, model::tryIt)
         (state.tunnel as? TunnelState.On)?.protection?.takeUnless(Protection::isWhole)?.let { PartialCard(it) }
         if (state.isOn && !state.areNoticesAllowed) NoticesCard(state.tally.unasked, model::refresh)
+        if (state.tunnel is TunnelState.On) TryCard(state.trial, model::tryIt)
     }
 }
 
@@ -99,7 +99,8 @@ fun rememberSwitchOn(model: HomeModel, onDone: () -> Unit): () -> Unit {
 private fun StateCard(state: HomeState, onSwitch: (Boolean) -> Unit) {
     val colors = MaterialTheme.colorScheme
     val card = when (state.tunnel) {
-        is TunnelState.On, TunnelState.Starting -> CardDefaults.cardColors(colors.primaryContainer, colors.onPrimaryContainer)
+        is TunnelState.On if state.isWhole -> CardDefaults.cardColors(colors.primaryContainer, colors.onPrimaryContainer)
+        is TunnelState.On, TunnelState.Starting -> CardDefaults.cardColors(colors.secondaryContainer, colors.onSecondaryContainer)
         is TunnelState.Failed -> CardDefaults.cardColors(colors.errorContainer, colors.onErrorContainer)
         TunnelState.Off -> CardDefaults.cardColors(colors.surfaceContainerHigh, colors.onSurface)
     }
