@@ -1,11 +1,12 @@
 package org.untold.app
 
+import android.app.KeyguardManager
 import android.app.NotificationManager
+import androidx.compose.ui.semantics.SemanticsProperties
+import androidx.compose.ui.semantics.getOrNull
 import androidx.compose.ui.test.assertIsDisplayed
 import androidx.compose.ui.test.assertIsEnabled
 import androidx.compose.ui.test.assertIsNotEnabled
-import androidx.compose.ui.semantics.SemanticsProperties
-import androidx.compose.ui.semantics.getOrNull
 import androidx.compose.ui.test.hasClickAction
 import androidx.compose.ui.test.hasContentDescription
 import androidx.compose.ui.test.hasText
@@ -18,6 +19,7 @@ import androidx.compose.ui.test.performClick
 import androidx.compose.ui.test.performScrollTo
 import androidx.compose.ui.test.performTextInput
 import androidx.compose.ui.test.performTextReplacement
+import androidx.lifecycle.Lifecycle
 import java.io.File
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -225,16 +227,27 @@ class ScreensTest {
     @Test
     fun `identifiers that cannot be opened are a state with an action, and nothing overwrites them`() {
         val imei = Identity.Builder().add(Kind.IMEI, "490154203237518").build()
-        graph.identity.change { imei.toBuilder() }
+        graph.identity.add(Kind.IMEI, "490154203237518")
         TestVault.hasKey = false
         val restarted = AppGraph(compose.activity.applicationContext, TestVault()).identity
         assertEquals(Identity.EMPTY, restarted.load())
         assertEquals(IdentityStore.State.Unreadable, restarted.state.value)
-        restarted.change { it.add(Kind.PHONE, "+15550100") }
+        restarted.add(Kind.PHONE, "+15550100")
         TestVault.hasKey = true
         assertEquals("the key is back", imei, restarted.load())
         restarted.discard()
         assertEquals(Identity.EMPTY, AppGraph(compose.activity.applicationContext, TestVault()).identity.load())
+    }
+
+    @Test
+    fun `a value that the engine would not start with is refused in words`() {
+        tab("Identifiers")
+        compose.onNodeWithText("IMEI").performClick()
+        compose.onNodeWithText("Wi-Fi address").performScrollTo().performClick()
+        compose.onNodeWithTag("value").performTextInput("02:00:00:00:00:00") // what Android shows to apps
+        compose.onNodeWithText("Add").performClick()
+        compose.waitUntil(10_000) { compose.onAllNodes(hasText("it is a placeholder", substring = true)).fetchSemanticsNodes().isNotEmpty() }
+        assertEquals(IdentityStore.State.Known(Identity.EMPTY), graph.identity.state.value)
     }
 
     @Test
@@ -245,6 +258,22 @@ class ScreensTest {
         compose.onNodeWithText("Add").performClick()
         compose.waitUntil(10_000) { compose.onAllNodes(hasText("could not be stored", substring = true)).fetchSemanticsNodes().isNotEmpty() }
         assertEquals(IdentityStore.State.Known(Identity.EMPTY), graph.identity.state.value)
+    }
+
+    @Test
+    fun `nothing is allowed on a locked phone`() {
+        val keyguard = Shadows.shadowOf(compose.activity.getSystemService(KeyguardManager::class.java))
+        keyguard.setIsDeviceLocked(true)
+        fill()
+        tab("Home")
+        compose.onNodeWithText("Look").performScrollTo().performClick()
+        compose.onNodeWithText("Allow once").assertDoesNotExist()
+        compose.onNodeWithText("Always allow this").assertDoesNotExist()
+        compose.onNodeWithText("Block").assertIsDisplayed()
+        compose.activityRule.scenario.moveToState(Lifecycle.State.STARTED)
+        keyguard.setIsDeviceLocked(false)
+        compose.activityRule.scenario.moveToState(Lifecycle.State.RESUMED)
+        compose.onNodeWithText("Allow once").assertExists()
     }
 
     @Test
