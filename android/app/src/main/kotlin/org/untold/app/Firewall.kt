@@ -73,6 +73,11 @@ class Firewall(
     /** Switches on; the person has consented. */
     fun start() = UntoldVpnService.start(context, FirewallService::class.java)
 
+    /** Looks again at what the person may have set in the system's settings meanwhile. */
+    fun refresh() {
+        if (state.value is TunnelState.On) UntoldVpnService.refresh(context, FirewallService::class.java)
+    }
+
     /** Switches off. */
     fun stop() = UntoldVpnService.stop(context, FirewallService::class.java)
 
@@ -119,9 +124,11 @@ class Firewall(
     internal fun happen(event: Event) {
         journal.add(event)
         when (event) {
-            is Event.Found -> if (event.verdict == Action.Block) counted.update { it.copy(stopped = it.stopped + 1) }
-            is Event.Answer -> if (event.verdict == Action.Block) {
-                counted.update { it.copy(stopped = it.stopped + 1, unasked = it.unasked + if (event.by == AnsweredBy.Timeout) 1 else 0) }
+            is Event.Found -> if (event.verdict == Action.Block && !Trial.isTrial(event.destination)) {
+                counted.update { it.copy(stopped = it.stopped + 1) }
+            }
+            is Event.Answer -> if (event.verdict == Action.Block && event.by == AnsweredBy.Timeout) {
+                counted.update { it.copy(unanswered = it.unanswered + 1) }
             }
             else -> Unit
         }
@@ -141,7 +148,12 @@ class Firewall(
     }
 
     /** Counts since the tunnel was switched on. */
-    data class Tally(val stopped: Int = 0, val unasked: Int = 0)
+    data class Tally(
+        /** Identifiers that did not leave; those of a test are nobody's. */
+        val stopped: Int = 0,
+        /** Questions that nobody answered in time, and that were blocked. */
+        val unanswered: Int = 0,
+    )
 
     private companion object {
         const val BUFFER = 256

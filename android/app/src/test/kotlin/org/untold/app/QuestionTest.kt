@@ -27,6 +27,7 @@ import org.untold.testing.Registration
 import org.untold.vpn.TunnelState
 import org.untold.vpn.testing.ShadowBuilder
 import org.untold.vpn.testing.ShadowOwners
+import org.untold.vpn.testing.ShadowService
 
 /** The whole way: a system app posts the registration of 2019 into a real tun device, and a person answers on the screen. */
 class QuestionTest : TunnelTest() {
@@ -35,7 +36,7 @@ class QuestionTest : TunnelTest() {
 
     override fun prepare() {
         shadowOf(compose.activity.packageManager).setPackagesForUid(ShadowOwners.SYSTEM, "com.vendor.register")
-        graph.identity.change { it.add(Kind.IMEI, Registration.IMEI) }
+        graph.identity.add(Kind.IMEI, Registration.IMEI)
         collector = Collector("198.51.100.8")
         phone = Phone(DEVICE)
     }
@@ -70,7 +71,8 @@ class QuestionTest : TunnelTest() {
         assertTrue(said(client).contains("ConnectionResetError"))
         assertEquals(0, collector.bytes.size)
         assertTrue(notifications().isEmpty())
-        await { graph.journal.entries.value.any { it is Journal.Entry.Judged && it.action == Action.Block } }
+        await { graph.firewall.tally.value == Firewall.Tally(stopped = 1) }
+        assertEquals(listOf(Action.Block), graph.journal.entries.value.map { (it as Journal.Entry.Judged).action })
     }
 
     @Test
@@ -147,6 +149,18 @@ class QuestionTest : TunnelTest() {
         await { !note.exists() }
         client.destroyForcibly()
         assertEquals(0, collector.bytes.size)
+    }
+
+    @Test
+    fun `what the person sets in the system's settings counts once they are back`() {
+        home()
+        compose.onNodeWithText("Block connections without VPN", substring = true).assertExists()
+        ShadowService.alwaysOn = true
+        ShadowService.lockdown = true
+        compose.activityRule.scenario.recreate()
+        await { (graph.firewall.state.value as TunnelState.On).protection.isWhole }
+        compose.onNodeWithText("On. Identifiers", substring = true).assertIsDisplayed()
+        compose.onNodeWithText("Protection is partial").assertDoesNotExist()
     }
 
     @Test

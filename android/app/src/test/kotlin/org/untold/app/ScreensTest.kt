@@ -1,9 +1,13 @@
 package org.untold.app
 
+import android.app.KeyguardManager
 import android.app.NotificationManager
+import androidx.compose.ui.semantics.SemanticsProperties
+import androidx.compose.ui.semantics.getOrNull
 import androidx.compose.ui.test.assertIsDisplayed
 import androidx.compose.ui.test.assertIsEnabled
 import androidx.compose.ui.test.assertIsNotEnabled
+import androidx.compose.ui.test.hasClickAction
 import androidx.compose.ui.test.hasContentDescription
 import androidx.compose.ui.test.hasText
 import androidx.compose.ui.test.isSelectable
@@ -15,6 +19,7 @@ import androidx.compose.ui.test.performClick
 import androidx.compose.ui.test.performScrollTo
 import androidx.compose.ui.test.performTextInput
 import androidx.compose.ui.test.performTextReplacement
+import androidx.lifecycle.Lifecycle
 import java.io.File
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -45,7 +50,7 @@ import org.untold.vpn.testing.NativeRunner
 /** Every screen, driven by what is read out of it, and drawn. */
 @RunWith(NativeRunner::class)
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
-@Config(sdk = [35], qualifiers = "w411dp-h914dp-xhdpi")
+@Config(sdk = [33], qualifiers = "w411dp-h914dp-xhdpi")
 class ScreensTest {
     @get:Rule
     val compose = createAndroidComposeRule<MainActivity>()
@@ -93,25 +98,38 @@ class ScreensTest {
     private fun wish() = Shadows.shadowOf(compose.activity.getSystemService(NotificationManager::class.java))
         .allNotifications.single { it.channelId == Notices.CHANNEL_QUESTION }
 
+    /** Draws what is on the screen; whatever can be pressed there is read out by a name. */
+    private fun shoot(name: String) {
+        val pressed = compose.onAllNodes(hasClickAction()).fetchSemanticsNodes()
+        assertTrue(name, pressed.isNotEmpty())
+        for (node in pressed) {
+            val said = node.config.getOrElse(SemanticsProperties.Text) { emptyList() }.map { it.text } +
+                node.config.getOrElse(SemanticsProperties.ContentDescription) { emptyList() } +
+                listOfNotNull(node.config.getOrNull(SemanticsProperties.EditableText)?.text)
+            assertTrue("$name: ${node.config}", said.any { it.isNotBlank() })
+        }
+        compose.shoot(name)
+    }
+
     private fun shootAll(look: String) {
-        compose.shoot("welcome-$look")
+        shoot("welcome-$look")
         fill()
         tab("Home")
-        compose.shoot("home-$look")
+        shoot("home-$look")
         compose.onNodeWithText("Look").performScrollTo().performClick()
-        compose.shoot("question-$look")
+        shoot("question-$look")
         compose.onNodeWithContentDescription("Back").performClick()
         tab("Activity")
-        compose.shoot("activity-$look")
+        shoot("activity-$look")
         tab("Identifiers")
         compose.onNodeWithTag("value").performTextInput("490154203237519")
-        compose.shoot("identifiers-$look")
+        shoot("identifiers-$look")
         tab("Blocklist")
-        compose.shoot("blocklist-$look")
+        shoot("blocklist-$look")
         graph.firewall.settle(graph.firewall.questions.value.single().ask)
         graph.firewall.enter(TunnelState.On(Protection(alwaysOn = true, lockdown = false, privateDns = false)))
         tab("Home")
-        compose.shoot("partial-$look")
+        shoot("partial-$look")
     }
 
     @Test
@@ -193,9 +211,9 @@ class ScreensTest {
     fun `what a flow had judged in one go is one entry`() {
         fill()
         tab("Activity")
-        compose.onNode(hasText("Advertising ID ending in c0de\nLooks like a location") and hasText("Blocked")).assertIsDisplayed()
-        compose.onNode(hasText("Test · Blocked")).assertIsDisplayed()
-        compose.onNode(hasText("Withdrawn") and hasText("Nothing of it was sent", substring = true)).assertIsDisplayed()
+        compose.onNode(hasText("Advertising ID ending in c0de\nLooks like a location", substring = true) and hasText("Blocked", substring = true)).assertIsDisplayed()
+        compose.onNode(hasText("Test · Blocked", substring = true)).assertIsDisplayed()
+        compose.onNode(hasText("Withdrawn", substring = true) and hasText("Nothing of it was sent", substring = true)).assertIsDisplayed()
     }
 
     @Test
@@ -209,16 +227,27 @@ class ScreensTest {
     @Test
     fun `identifiers that cannot be opened are a state with an action, and nothing overwrites them`() {
         val imei = Identity.Builder().add(Kind.IMEI, "490154203237518").build()
-        graph.identity.change { imei.toBuilder() }
+        graph.identity.add(Kind.IMEI, "490154203237518")
         TestVault.hasKey = false
         val restarted = AppGraph(compose.activity.applicationContext, TestVault()).identity
         assertEquals(Identity.EMPTY, restarted.load())
         assertEquals(IdentityStore.State.Unreadable, restarted.state.value)
-        restarted.change { it.add(Kind.PHONE, "+15550100") }
+        restarted.add(Kind.PHONE, "+15550100")
         TestVault.hasKey = true
         assertEquals("the key is back", imei, restarted.load())
         restarted.discard()
         assertEquals(Identity.EMPTY, AppGraph(compose.activity.applicationContext, TestVault()).identity.load())
+    }
+
+    @Test
+    fun `a value that the engine would not start with is refused in words`() {
+        tab("Identifiers")
+        compose.onNodeWithText("IMEI").performClick()
+        compose.onNodeWithText("Wi-Fi address").performScrollTo().performClick()
+        compose.onNodeWithTag("value").performTextInput("02:00:00:00:00:00") // what Android shows to apps
+        compose.onNodeWithText("Add").performClick()
+        compose.waitUntil(10_000) { compose.onAllNodes(hasText("it is a placeholder", substring = true)).fetchSemanticsNodes().isNotEmpty() }
+        assertEquals(IdentityStore.State.Known(Identity.EMPTY), graph.identity.state.value)
     }
 
     @Test
@@ -229,6 +258,22 @@ class ScreensTest {
         compose.onNodeWithText("Add").performClick()
         compose.waitUntil(10_000) { compose.onAllNodes(hasText("could not be stored", substring = true)).fetchSemanticsNodes().isNotEmpty() }
         assertEquals(IdentityStore.State.Known(Identity.EMPTY), graph.identity.state.value)
+    }
+
+    @Test
+    fun `nothing is allowed on a locked phone`() {
+        val keyguard = Shadows.shadowOf(compose.activity.getSystemService(KeyguardManager::class.java))
+        keyguard.setIsDeviceLocked(true)
+        fill()
+        tab("Home")
+        compose.onNodeWithText("Look").performScrollTo().performClick()
+        compose.onNodeWithText("Allow once").assertDoesNotExist()
+        compose.onNodeWithText("Always allow this").assertDoesNotExist()
+        compose.onNodeWithText("Block").assertIsDisplayed()
+        compose.activityRule.scenario.moveToState(Lifecycle.State.STARTED)
+        keyguard.setIsDeviceLocked(false)
+        compose.activityRule.scenario.moveToState(Lifecycle.State.RESUMED)
+        compose.onNodeWithText("Allow once").assertExists()
     }
 
     @Test

@@ -64,7 +64,8 @@ class TrialTest : TunnelTest() {
         compose.onNodeWithText("not one byte arrived", substring = true).performScrollTo().assertIsDisplayed()
         compose.onNodeWithTag("try").assertIsEnabled()
         compose.onNode((hasText("Activity") or hasContentDescription("Activity")) and isSelectable()).performClick()
-        compose.onNodeWithText("Test · Blocked").assertIsDisplayed()
+        assertEquals("a test is no identifier stopped", Firewall.Tally(), graph.firewall.tally.value)
+        compose.onNodeWithText("Test · Blocked", substring = true).assertIsDisplayed()
         assertForgotten()
     }
 
@@ -100,7 +101,7 @@ class TrialTest : TunnelTest() {
 
     @Test
     fun `a person who registered the same value keeps it`() {
-        graph.identity.change { it.add(Kind.IMEI, Trial.IMEI) }
+        graph.identity.add(Kind.IMEI, Trial.IMEI)
         tryIt()
         press(notifications().single(), "Block")
         await { state == Trial.State.Stopped }

@@ -8,20 +8,28 @@ import java.nio.file.Path;
 import java.security.KeyStore;
 import java.security.PrivateKey;
 import java.security.cert.X509Certificate;
+import java.util.Collections;
 import java.util.List;
 
-/** Puts the APKs together: the unsigned one, reproducible, and one for tests, signed by a key that is made when missing. */
+/**
+ * Puts the APKs together: the unsigned one, reproducible; one for tests, signed by a key that is made when missing; and, where
+ * {@code release} names a key store, the unsigned one signed by the key in it.
+ */
 final class Apk {
     private static final int PAGE = 16_384; // of the largest pages Android runs with
     private static final String PASSWORD = "android";
     private static final String ALIAS = "androiddebugkey";
+    private static final String RELEASE_PASSWORD = "UNTOLD_KEY_PASSWORD"; // in the environment: arguments are in everybody's sight
 
     static void run(Main.Settings settings) throws Exception {
         Path out = settings.path("out");
         List<Path> dex = Dex.run(settings, out);
         Path unsigned = assemble(settings, out.resolve("base.apk"), dex, settings.path("unsigned"));
         Path debug = assemble(settings, out.resolve("base.debug.apk"), dex, out.resolve("debug-unsigned.apk"));
-        sign(debug, settings.path("debug"), settings.path("key"), settings.number("min"));
+        Path key = settings.path("key");
+        if (!Files.exists(key)) makeKey(key);
+        sign(debug, settings.path("debug"), key, PASSWORD, settings.number("min"));
+        if (!settings.text("release").isEmpty()) release(settings, unsigned);
         long size = Files.size(unsigned);
         System.out.println(unsigned + ": " + size + " bytes");
         if (size > settings.number("limit")) throw new IOException("the APK is larger than " + settings.number("limit") + " bytes");
@@ -48,11 +56,22 @@ final class Apk {
         archive.addStored("lib/" + abi + "/" + library.getFileName(), Files.readAllBytes(library));
     }
 
-    private static void sign(Path in, Path out, Path key, int min) throws Exception {
-        if (!Files.exists(key)) makeKey(key);
-        KeyStore store = KeyStore.getInstance(key.toFile(), PASSWORD.toCharArray());
+    private static void release(Main.Settings settings, Path unsigned) throws Exception {
+        String password = System.getenv(RELEASE_PASSWORD);
+        if (password == null) throw new IOException("the release key's password is missing: set " + RELEASE_PASSWORD);
+        Path signed = settings.path("signed");
+        sign(unsigned, signed, settings.path("release"), password, settings.number("min"));
+        System.out.println(signed + ": signed for release");
+    }
+
+    /** Signs with the one key of a key store. */
+    private static void sign(Path in, Path out, Path key, String password, int min) throws Exception {
+        KeyStore store = KeyStore.getInstance(key.toFile(), password.toCharArray());
+        List<String> aliases = Collections.list(store.aliases());
+        if (aliases.size() != 1) throw new IOException(key + " holds " + aliases.size() + " keys; one is expected");
+        String alias = aliases.get(0);
         ApkSigner.SignerConfig signer = new ApkSigner.SignerConfig.Builder("CERT",
-            (PrivateKey) store.getKey(ALIAS, PASSWORD.toCharArray()), List.of((X509Certificate) store.getCertificate(ALIAS))).build();
+            (PrivateKey) store.getKey(alias, password.toCharArray()), List.of((X509Certificate) store.getCertificate(alias))).build();
         new ApkSigner.Builder(List.of(signer)).setInputApk(in.toFile()).setOutputApk(out.toFile()).setMinSdkVersion(min)
             .setV1SigningEnabled(false).setV2SigningEnabled(true).setV3SigningEnabled(true)
             .setAlignmentPreserved(false).setLibraryPageAlignmentBytes(PAGE).build().sign();

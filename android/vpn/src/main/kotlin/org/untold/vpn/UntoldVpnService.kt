@@ -74,6 +74,7 @@ public abstract class UntoldVpnService : VpnService() {
         when (intent?.action) {
             STOP -> later(tunnel::stop)
             RELOAD -> later(tunnel::reload)
+            REFRESH -> later(tunnel::refresh)
             // Our own start, the system's for always-on, or a restart without an intent after the process died.
             else -> if (inForeground()) later(tunnel::start)
         }
@@ -173,6 +174,7 @@ public abstract class UntoldVpnService : VpnService() {
     public companion object {
         private const val STOP = "org.untold.vpn.STOP"
         private const val RELOAD = "org.untold.vpn.RELOAD"
+        private const val REFRESH = "org.untold.vpn.REFRESH"
 
         /** Starts it; the person must have consented (`VpnService.prepare` returned null or its activity said yes). */
         @JvmStatic
@@ -190,6 +192,12 @@ public abstract class UntoldVpnService : VpnService() {
         @JvmStatic
         public fun reload(context: Context, service: Class<out UntoldVpnService>) {
             context.startService(Intent(context, service).setAction(RELOAD))
+        }
+
+        /** Has a running service look again at what the person set in the system's settings: [TunnelState.On.protection]. */
+        @JvmStatic
+        public fun refresh(context: Context, service: Class<out UntoldVpnService>) {
+            context.startService(Intent(context, service).setAction(REFRESH))
         }
     }
 }

@@ -12,8 +12,11 @@ import java.security.GeneralSecurityException
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
+import org.untold.ConfigException
 import org.untold.Identity
+import org.untold.Inspector
 import org.untold.Kind
+import org.untold.Rules
 
 /** The identifiers that the person entered, sealed on disk. Blocking: off the main thread. */
 class IdentityStore(dir: File, private val vault: Vault) {
@@ -31,12 +34,27 @@ class IdentityStore(dir: File, private val vault: Vault) {
     }
 
     /**
-     * Changes it as a whole, on disk first. Does nothing while it is [State.Unreadable]: what is there would be lost.
+     * Adds a value, once the engine takes it: one that it refuses would keep it from starting. Does nothing while the state is
+     * [State.Unreadable], since what is there would be lost.
      *
+     * @throws ConfigException for a value that the engine does not take
      * @throws IOException where it cannot be stored; what was stored before stays
      */
     @Synchronized
-    fun change(how: (Identity.Builder) -> Identity.Builder) {
+    fun add(kind: Kind, value: String) {
+        Inspector(Rules(Identity.Builder().add(kind, value).build())).close()
+        change { it.add(kind, value) }
+    }
+
+    /**
+     * Takes a value away.
+     *
+     * @throws IOException as [add]
+     */
+    @Synchronized
+    fun remove(kind: Kind, value: String) = change { it.remove(kind, value) }
+
+    private fun change(how: (Identity.Builder) -> Identity.Builder) {
         load()
         val known = current.value as? State.Known ?: return
         val identity = how(known.identity.toBuilder()).build()

@@ -40,12 +40,11 @@ fun ActivityScreen(journal: Journal, apps: Apps, modifier: Modifier = Modifier) 
             when (entry) {
                 is Journal.Entry.Judged -> Judged(entry, apps)
                 is Journal.Entry.Withdrawn -> Line(
-                    outcome(R.string.activity_withdrawn, entry.to),
-                    route(apps, entry.app, entry.to),
-                    stringResource(R.string.activity_withdrawn_text),
-                    timeOf(entry.at),
+                    outcome(R.string.activity_withdrawn, entry.to, entry.at),
+                    nameOf(apps, entry.app),
+                    listOf(target(entry.to), stringResource(R.string.activity_withdrawn_text)),
                 ) { Icon(Icons.Default.Info, null) }
-                is Journal.Entry.Lost -> Line(null, stringResource(R.string.activity_lost), null, null) { Icon(Icons.Default.Info, null) }
+                is Journal.Entry.Lost -> Line(null, stringResource(R.string.activity_lost), emptyList()) { Icon(Icons.Default.Info, null) }
             }
         }
     }
@@ -59,8 +58,8 @@ private fun Judged(entry: Journal.Entry.Judged, apps: Apps) {
         Action.Ask -> R.string.activity_asked
         Action.Block -> R.string.activity_blocked
     }
-    val what = entry.findings.map { words.findingInWords(it) }.distinct().joinToString("\n")
-    Line(outcome(outcome, entry.to), route(apps, entry.app, entry.to), what.ifEmpty { null }, timeOf(entry.at)) {
+    val what = entry.findings.map { words.findingInWords(it) }.distinct()
+    Line(outcome(outcome, entry.to, entry.at), nameOf(apps, entry.app), listOf(target(entry.to)) + what) {
         if (entry.action == Action.Block) {
             Icon(painterResource(R.drawable.ic_shield), null, tint = MaterialTheme.colorScheme.primary)
         } else {
@@ -70,23 +69,23 @@ private fun Judged(entry: Journal.Entry.Judged, apps: Apps) {
 }
 
 @Composable
-private fun Line(outcome: String?, title: String, detail: String?, time: String?, icon: @Composable () -> Unit) = ListItem(
+private fun Line(outcome: String?, title: String, details: List<String>, icon: @Composable () -> Unit) = ListItem(
     modifier = Modifier.semantics(mergeDescendants = true) {},
     overlineContent = outcome?.let { { Text(it) } },
     headlineContent = { Text(title) },
-    supportingContent = detail?.let { { Text(it) } },
+    supportingContent = details.takeIf { it.isNotEmpty() }?.let { { Text(it.joinToString("\n")) } },
     leadingContent = icon,
-    trailingContent = time?.let { { Text(it) } },
 )
 
-/** What was done, and whether it was only the test. */
+/** What was done and when, and whether it was only the test. */
 @Composable
-private fun outcome(text: Int, to: String): String =
-    if (Trial.isTrial(to)) stringResource(R.string.activity_outcome, stringResource(R.string.test), stringResource(text)) else stringResource(text)
+private fun outcome(text: Int, to: String, at: Long): String {
+    val time = DateUtils.formatDateTime(LocalContext.current, at, DateUtils.FORMAT_SHOW_TIME)
+    return stringResource(if (Trial.isTrial(to)) R.string.activity_outcome_test else R.string.activity_outcome, stringResource(text), time)
+}
 
 @Composable
-private fun route(apps: Apps, app: String?, to: String): String =
-    stringResource(R.string.activity_item, apps.labelOf(app) ?: stringResource(R.string.question_unknown_app), to)
+private fun nameOf(apps: Apps, app: String?): String = apps.labelOf(app) ?: stringResource(R.string.question_unknown_app)
 
 @Composable
-private fun timeOf(at: Long): String = DateUtils.formatDateTime(LocalContext.current, at, DateUtils.FORMAT_SHOW_TIME)
+private fun target(to: String): String = stringResource(R.string.notice_to, to)

@@ -46,6 +46,7 @@ class HomeModel(private val graph: AppGraph) : ViewModel() {
     /** The person may have come back from the settings. */
     fun refresh() {
         noticesAllowed.value = graph.notices.areAllowed
+        graph.firewall.refresh()
     }
 
     private fun now() = HomeState(

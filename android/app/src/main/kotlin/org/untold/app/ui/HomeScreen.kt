@@ -68,9 +68,9 @@ fun HomeScreen(model: HomeModel, onQuestion: (Long) -> Unit, onIdentifiers: () -
         StateCard(state) { on -> if (on) switchOn() else model.stop() }
         if (state.questions.isNotEmpty()) QuestionsCard(state.questions, onQuestion)
         if (state.isIdentityUnreadable) UnreadableCard(onIdentifiers)
-        if (state.tunnel is TunnelState.On) TryCard(state.trial, model::tryIt)
         (state.tunnel as? TunnelState.On)?.protection?.takeUnless(Protection::isWhole)?.let { PartialCard(it) }
-        if (state.isOn && !state.areNoticesAllowed) NoticesCard(state.tally.unasked, model::refresh)
+        if (state.isOn && !state.areNoticesAllowed) NoticesCard(state.tally.unanswered, model::refresh)
+        if (state.tunnel is TunnelState.On) TryCard(state.trial, model::tryIt)
     }
 }
 
@@ -99,7 +99,8 @@ fun rememberSwitchOn(model: HomeModel, onDone: () -> Unit): () -> Unit {
 private fun StateCard(state: HomeState, onSwitch: (Boolean) -> Unit) {
     val colors = MaterialTheme.colorScheme
     val card = when (state.tunnel) {
-        is TunnelState.On, TunnelState.Starting -> CardDefaults.cardColors(colors.primaryContainer, colors.onPrimaryContainer)
+        is TunnelState.On if state.isWhole -> CardDefaults.cardColors(colors.primaryContainer, colors.onPrimaryContainer)
+        is TunnelState.On, TunnelState.Starting -> CardDefaults.cardColors(colors.secondaryContainer, colors.onSecondaryContainer)
         is TunnelState.Failed -> CardDefaults.cardColors(colors.errorContainer, colors.onErrorContainer)
         TunnelState.Off -> CardDefaults.cardColors(colors.surfaceContainerHigh, colors.onSurface)
     }
@@ -121,7 +122,7 @@ private fun StateCard(state: HomeState, onSwitch: (Boolean) -> Unit) {
         }
         if (state.tunnel is TunnelState.On) {
             Text(
-                state.tally.stopped.let { if (it == 0) stringResource(R.string.stopped_none) else pluralStringResource(R.plurals.stopped_today, it, it) },
+                state.tally.stopped.let { if (it == 0) stringResource(R.string.stopped_none) else pluralStringResource(R.plurals.stopped, it, it) },
                 Modifier.padding(start = 20.dp, end = 20.dp, bottom = 20.dp),
                 style = MaterialTheme.typography.bodyMedium,
             )
@@ -161,7 +162,7 @@ private fun PartialCard(protection: Protection) = Section(stringResource(R.strin
 }
 
 @Composable
-private fun NoticesCard(unasked: Int, onChange: () -> Unit) = Section(stringResource(R.string.notifications_title)) {
+private fun NoticesCard(unanswered: Int, onChange: () -> Unit) = Section(stringResource(R.string.notifications_title)) {
     val context = LocalContext.current
     val settings = Intent(Settings.ACTION_APP_NOTIFICATION_SETTINGS).putExtra(Settings.EXTRA_APP_PACKAGE, context.packageName)
     // The system asks twice at most; from then on, and where a channel is off, only its settings help.
@@ -169,7 +170,7 @@ private fun NoticesCard(unasked: Int, onChange: () -> Unit) = Section(stringReso
         if (granted) onChange() else context.startActivity(settings)
     }
     Text(stringResource(R.string.notifications_text), style = MaterialTheme.typography.bodyMedium)
-    if (unasked > 0) Text(pluralStringResource(R.plurals.blocked_unasked, unasked, unasked), style = MaterialTheme.typography.bodyMedium)
+    if (unanswered > 0) Text(pluralStringResource(R.plurals.blocked_unanswered, unanswered, unanswered), style = MaterialTheme.typography.bodyMedium)
     TextButton(
         {
             val isMissing = Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU &&

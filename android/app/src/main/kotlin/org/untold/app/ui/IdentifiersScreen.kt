@@ -50,7 +50,7 @@ import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.launch
-import org.untold.Identity
+import org.untold.ConfigException
 import org.untold.Kind
 import org.untold.app.AppGraph
 import org.untold.app.R
@@ -62,10 +62,10 @@ class IdentifiersModel(private val graph: AppGraph) : ViewModel() {
     /** What is stored. */
     val stored: StateFlow<IdentityStore.State> = graph.identity.state
 
-    /** Whether the last change could not be stored. */
-    val isRefused: StateFlow<Boolean> get() = refused.asStateFlow()
+    /** Why the last change was not made, as a text; null where it was. */
+    val refusal: StateFlow<Int?> get() = refused.asStateFlow()
 
-    private val refused = MutableStateFlow(false)
+    private val refused = MutableStateFlow<Int?>(null)
 
     /** Kind of the value being typed. */
     var kind by mutableStateOf(Kind.IMEI)
@@ -97,19 +97,21 @@ class IdentifiersModel(private val graph: AppGraph) : ViewModel() {
     fun add() {
         val (kind, value) = kind to typed.trim()
         typed = ""
-        change { it.add(kind, value) }
+        change { graph.identity.add(kind, value) }
     }
 
     /** Takes a value away. */
-    fun remove(kind: Kind, value: String) = change { it.remove(kind, value) }
+    fun remove(kind: Kind, value: String) = change { graph.identity.remove(kind, value) }
 
-    private fun change(how: (Identity.Builder) -> Identity.Builder) {
+    private fun change(step: () -> Unit) {
         viewModelScope.launch(Dispatchers.IO) {
             refused.value = try {
-                graph.identity.change(how)
-                false
+                step()
+                null
+            } catch (wrong: ConfigException) {
+                R.string.identifiers_unusable
             } catch (full: IOException) {
-                true
+                R.string.identifiers_unstored
             }
             graph.firewall.reload()
         }
@@ -128,7 +130,7 @@ class IdentifiersModel(private val graph: AppGraph) : ViewModel() {
 @Composable
 fun IdentifiersScreen(model: IdentifiersModel, modifier: Modifier = Modifier) {
     val stored by model.stored.collectAsStateWithLifecycle()
-    val isRefused by model.isRefused.collectAsStateWithLifecycle()
+    val refusal by model.refusal.collectAsStateWithLifecycle()
     Column(modifier.verticalScroll(rememberScrollState()), verticalArrangement = Arrangement.spacedBy(12.dp)) {
         when (val state = stored) {
             IdentityStore.State.Unread -> return@Column
@@ -136,7 +138,7 @@ fun IdentifiersScreen(model: IdentifiersModel, modifier: Modifier = Modifier) {
             is IdentityStore.State.Known -> {
                 Paragraph(R.string.identifiers_text)
                 Entry(model)
-                if (isRefused) Paragraph(R.string.identifiers_unstored, MaterialTheme.colorScheme.error)
+                refusal?.let { Paragraph(it, MaterialTheme.colorScheme.error) }
                 Title(R.string.identifiers_exact)
                 val identity = state.identity
                 if (identity.kinds.isEmpty()) Paragraph(R.string.identifiers_exact_none)

@@ -16,6 +16,9 @@ import androidx.compose.material3.Text
 import androidx.compose.material3.TextButton
 import androidx.compose.runtime.Composable
 import androidx.compose.runtime.getValue
+import androidx.compose.runtime.mutableStateOf
+import androidx.compose.runtime.remember
+import androidx.compose.runtime.setValue
 import androidx.compose.ui.Modifier
 import androidx.compose.ui.platform.LocalContext
 import androidx.compose.ui.platform.LocalResources
@@ -24,6 +27,7 @@ import androidx.compose.ui.semantics.heading
 import androidx.compose.ui.semantics.semantics
 import androidx.compose.ui.unit.dp
 import androidx.lifecycle.ViewModel
+import androidx.lifecycle.compose.LifecycleResumeEffect
 import androidx.lifecycle.compose.collectAsStateWithLifecycle
 import androidx.lifecycle.viewModelScope
 import kotlinx.coroutines.flow.SharingStarted
@@ -122,7 +126,12 @@ private fun What(finding: Finding) = Column(Modifier.semantics(mergeDescendants 
 @Composable
 private fun Others(isTest: Boolean, give: (Boolean, Scope) -> () -> Unit) = Column(Modifier.fillMaxWidth()) {
     val keyguard = checkNotNull(LocalContext.current.getSystemService(KeyguardManager::class.java))
-    if (keyguard.isDeviceLocked) {
+    var isLocked by remember { mutableStateOf(keyguard.isDeviceLocked) }
+    LifecycleResumeEffect(keyguard) {
+        isLocked = keyguard.isDeviceLocked
+        onPauseOrDispose {}
+    }
+    if (isLocked) {
         Text(stringResource(R.string.question_unlock), style = MaterialTheme.typography.bodyMedium)
         return@Column
     }

@@ -90,6 +90,11 @@ internal class Tunnel(private val host: Host, private val worker: ExecutorServic
         }
     }
 
+    /** Looks again at what keeps the protection from being whole; the system tells nobody when it changes. */
+    fun refresh() {
+        if (run == null) host.ended() else enter(TunnelState.On(host.protection()))
+    }
+
     private fun launch(): Cause? {
         val options = host.options()
         val rules = try {
