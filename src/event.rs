@@ -293,9 +293,10 @@ pub enum Action {
 }
 
 /// A decision and what it stands on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// What is done.
+    #[serde(rename = "verdict")]
     pub action: Action,
     /// The rule that decided: `rule.N` (counted from 1), `answer.N` (a rule of the file of answers),
     /// `list.NAME`, or `default.KEY`.

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
+
 use super::{
     Context, Gate, Notice, Rules, Step, Stream,
     scanner::{Piece, Scanner, Tail, Wire},
@@ -67,11 +69,12 @@ pub struct Request<'a> {
 }
 
 /// What a message was found to carry, and what the policy says of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
     /// One for each value and place, in the order of the message.
     pub findings: Vec<Finding>,
     /// The strictest verdict on the destination and on what was found. [`Ask`](crate::event::Action::Ask) is left as it is.
+    #[serde(flatten)]
     pub verdict: Verdict,
     /// Why some of the content could not be read, if so.
     pub opaque: Option<Opaque>,

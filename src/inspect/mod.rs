@@ -21,6 +21,7 @@ mod opened;
 mod parcel;
 mod patience;
 mod scanner;
+mod sources;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub use inspector::{Destination, Inspection, Inspector, Request};
+pub use sources::Sources;
 pub use stream::Stream;
 
 /// What judging stands on; swapped as a whole.

@@ -24,6 +24,7 @@ mod owner;
 mod program;
 mod recordings;
 mod reload;
+mod sink;
 mod tcp;
 mod tls;
 mod udp;

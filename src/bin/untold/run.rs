@@ -150,6 +150,7 @@ fn attach(
     let options = Options {
         owners: finder(SockDiag::open(device)),
         record,
+        sink: None,
         config,
         rules,
         protect,
@@ -216,6 +217,7 @@ fn command(
     let options = Options {
         owners: owners.map(boxed),
         record,
+        sink: None,
         config,
         rules,
         protect: Box::new(Unprotected),
