@@ -63,7 +63,7 @@ pub(super) enum Phase {
     Dns,
     /// Plain bytes; `watched` of them were looked through for the beginning of TLS.
     Raw {
-        text: Scanner,
+        text: Box<Scanner>,
         watched: usize,
     },
 }
