@@ -56,7 +56,7 @@ fn flows() -> Vec<(Vec<u8>, Vec<Kind>)> {
             format!("GET /a?gaid={GAID}&email=kari%40mail.example&t=1700000000000 HTTP/1.1\r\nHost: a.example\r\n\r\n").into_bytes(),
             vec![AdvertisingId, Email],
         ),
-        (format!("imei=352099001761481;tac=12345\nmail: kari@mail.example\n").into_bytes(), vec![Imei, Email, Tac]),
+        (b"imei=352099001761481;tac=12345\nmail: kari@mail.example\n".to_vec(), vec![Imei, Email, Tac]),
         (format!("n=Home;id={IMEI}\n").into_bytes(), vec![Imei, Ssid]),
         (b"n=Home;id=490154203237519\n".to_vec(), vec![]),
         (format!("apps {apps}\n").into_bytes(), vec![InstalledApps]),
