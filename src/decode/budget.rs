@@ -17,6 +17,17 @@ pub struct Effort {
     pub calls: u64,
 }
 
+impl Effort {
+    /// Both together.
+    pub fn and(self, other: Effort) -> Effort {
+        Effort {
+            arrived: self.arrived.saturating_add(other.arrived),
+            decoded: self.decoded.saturating_add(other.decoded),
+            calls: self.calls.saturating_add(other.calls),
+        }
+    }
+}
+
 impl Budget {
     /// A budget for a unit of which nothing has arrived yet: 64 KiB.
     pub fn new() -> Self {

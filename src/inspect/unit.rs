@@ -2,7 +2,7 @@ use std::{cmp::Reverse, sync::Arc};
 
 use super::{Context, Notice};
 use crate::{
-    decode::{Budget, Scratch},
+    decode::{Budget, Effort, Scratch},
     detect::Sighting,
     event::{Action, Confidence, Finding, Kind, Opaque, Place, Verdict, Wrapper},
 };
@@ -12,6 +12,8 @@ use crate::{
 pub(super) struct Unit {
     found: Found,
     budget: Budget,
+    /// What reading the units before it took.
+    before: Effort,
     told_budget: bool,
     /// Something could not be followed.
     lost: bool,
@@ -44,8 +46,10 @@ impl Unit {
     /// Begins the next unit.
     pub(super) fn renew(&mut self) {
         let scratch = std::mem::take(&mut self.scratch);
+        let before = self.effort();
         *self = Self {
             scratch,
+            before,
             ..Self::default()
         };
     }
@@ -63,6 +67,11 @@ impl Unit {
     /// Something in the unit could not be followed within its bounds: that is told as a spent budget is.
     pub(super) fn lose(&mut self) {
         self.lost = true;
+    }
+
+    /// What reading took, from the first unit on.
+    pub(super) fn effort(&self) -> Effort {
+        self.before.and(self.budget.effort())
     }
 
     pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget, &mut Scratch) {
