@@ -261,7 +261,7 @@ def compressed(book: Book) -> None:
         ("zlib", zlibbed, "deflate"),
         ("brotli", brotlied, "br"),
     ]:
-        noise = random.Random(name).randbytes(300).hex() * 40
+        noise = random.Random(name).randbytes(4_000).hex() * 3
         big = compact({"log": noise * 4, "device": DEVICE}).encode()
         way(name, "96 KiB before the value", squeeze(big), coding(header), "json")
 
