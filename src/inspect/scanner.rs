@@ -39,7 +39,7 @@ pub(super) struct Scanner {
     /// The compressed stream that the text is in the middle of.
     opened: Option<Box<Opened>>,
     /// A container inside encodings that is not whole yet.
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
     /// What decoders of this text may take of the pool.
     room: usize,
 }
@@ -192,13 +192,13 @@ impl Scanner {
         let lease = scratch.pool().lease(KEPT).filter(|_| self.room >= KEPT);
         match (lease, self.carry.len().checked_sub(back)) {
             (Some(lease), Some(from)) => {
-                self.kept = Some(Kept {
+                self.kept = Some(Box::new(Kept {
                     start,
                     read: end,
                     waits: end - rest.hold as u64,
                     bytes: self.carry[from..].to_vec(),
                     _lease: lease,
-                });
+                }));
             }
             _ => budget.exhaust(),
         }
@@ -238,13 +238,11 @@ impl Scanner {
             // What else the text holds was read with it: only what began there is kept on.
             let start = (end - rest.keep as u64).max(kept.start);
             joined.drain(..joined.len().min((start - kept.start) as usize));
-            self.kept = Some(Kept {
-                start,
-                read: end,
-                waits: end - rest.hold as u64,
-                bytes: joined,
-                ..kept
-            });
+            kept.start = start;
+            kept.read = end;
+            kept.waits = end - rest.hold as u64;
+            kept.bytes = joined;
+            self.kept = Some(kept);
         } else if goes_on {
             let (_, budget, _) = unit.parts();
             budget.exhaust();

@@ -40,7 +40,8 @@ fn costs_in_proportion_to_what_comes() {
         gzip(&words.collect::<Vec<_>>())
     };
     let broken = |length: usize| [0xc3, 0x28, 0xff, b'a', 0xe2, 0x82].repeat(length / 6);
-    let makers: [(&str, &dyn Fn(usize) -> Vec<u8>); 5] = [
+    type Maker<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<u8>);
+    let makers: [Maker<'_>; 5] = [
         ("JSON in one line", &json),
         ("gzip", &gzipped),
         ("UTF-8 that is none", &broken),
