@@ -57,7 +57,7 @@ pub fn decode(script: &[u8]) {
         text.bytes.len() / 2
     });
     assert!(rest.hold.max(rest.keep) <= window.len());
-    assert!(shown <= window.len() + 65 * 1024 + 24 * window.len());
+    assert!(shown <= window.len() + 257 * 1024 + 24 * window.len());
     assert!(found || budget.is_spent());
 }
 

@@ -29,7 +29,7 @@ impl Effort {
 }
 
 impl Budget {
-    /// A budget for a unit of which nothing has arrived yet: 64 KiB.
+    /// A budget for a unit of which nothing has arrived yet: 256 KiB, so that a small body may be well compressed.
     pub fn new() -> Self {
         Self {
             left: INITIAL,
@@ -102,7 +102,7 @@ impl Default for Budget {
 }
 
 /// What a unit may spend before any of it has arrived.
-const INITIAL: u64 = 64 * 1024;
+const INITIAL: u64 = 256 * 1024;
 /// Decoded bytes for one byte on the wire, over all branches: four base64 phases cost 3, and a nested one as much again.
 const RATIO: u64 = 24;
 /// What may be spent for every arrival, however small.

@@ -720,7 +720,7 @@ mod tests {
         });
         assert!(budget.is_spent());
         assert!(
-            bytes < bomb.len() + 65_536 && texts < 4_200,
+            bytes < bomb.len() + 262_144 && texts < 16_400,
             "{texts} texts, {bytes} bytes"
         );
     }

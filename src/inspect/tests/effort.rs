@@ -60,7 +60,7 @@ fn costs_in_proportion_to_what_comes() {
             assert!(!spent, "{name}");
             assert_eq!(effort.arrived, body.len() as u64, "{name}");
             assert!(
-                effort.decoded <= 24 * effort.arrived + 65_536,
+                effort.decoded <= 24 * effort.arrived + 262_144,
                 "{name}: {effort:?}"
             );
             effort
@@ -87,7 +87,7 @@ fn stops_at_a_bomb_and_says_so() {
             let (effort, spent) = cost(&bytes, port);
             assert!(spent || name == "five deep", "{name}");
             let feeds = bytes.len() as u64 / 4096 + 2;
-            let most = 24 * effort.arrived + 65_536 + 512 * feeds;
+            let most = 24 * effort.arrived + 262_144 + 512 * feeds;
             assert!(effort.decoded <= most, "{name}: {effort:?}");
         }
     }
