@@ -112,4 +112,4 @@ const LIMIT: u64 = 16 * 1024 * 1024;
 /// What a decoder call costs beside its output.
 const CALL: u64 = 16;
 /// What setting up a decompressor costs.
-const TRY: u64 = 256;
+const TRY: u64 = 64;

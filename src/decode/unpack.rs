@@ -280,6 +280,9 @@ impl Walk<'_> {
         if self.xored(text, part.clone(), depth) {
             return;
         }
+        if bytes.len() < PACKED_SHORTEST {
+            return;
+        }
         let is_zlib = matches!(bytes, [method, flags, ..] if inflate::is_zlib(*method, *flags));
         let frames = [
             (is_zlib, Wrapper::Zlib, Frame::Zlib),
@@ -297,7 +300,7 @@ impl Walk<'_> {
                 return;
             }
         }
-        if bytes.len() >= BROTLI_SHORTEST && is_brotli(bytes) && self.budget.charge_try() {
+        if self.budget.charge_try() && is_brotli(bytes) {
             let mut brotli = Unbrotling {
                 machine: Brotli::new(BROTLI_MEMORY),
                 input: bytes,
@@ -470,8 +473,8 @@ const ZSTD_HEADER: usize = 18;
 const PROBE: usize = 1024;
 /// Bytes that may follow DEFLATE data in its part: a checksum.
 const TRAILER: usize = 8;
-/// Bytes of the smallest part that is tried as Brotli.
-const BROTLI_SHORTEST: usize = 16;
+/// Bytes of the smallest part that is tried as compressed: digits of an IMEI take as many.
+const PACKED_SHORTEST: usize = 16;
 /// Decoded bytes that show whether data is Brotli.
 const BROTLI_PROBE: usize = 64;
 /// What Brotli may take for the window and tables of a unit that is there as a whole.

@@ -145,3 +145,36 @@ fn gives_memory_back_and_takes_no_more_than_there_is() {
     streams.clear();
     assert_eq!(pool.used(), 0);
 }
+
+#[test]
+fn reads_all_of_a_small_body_that_is_well_compressed() {
+    use flate2::write::{DeflateEncoder, ZlibEncoder};
+    let filler = r#"{"t":1700000000,"name":"screen_view","ok":true},"#.repeat(2_000);
+    let plain = format!(r#"[{filler}{{"imei":"{IMEI}"}}]"#).into_bytes();
+    let deflated = {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder
+            .write_all(&plain)
+            .expect("a vector takes everything");
+        encoder.finish().expect("a vector takes everything")
+    };
+    let zlib = {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder
+            .write_all(&plain)
+            .expect("a vector takes everything");
+        encoder.finish().expect("a vector takes everything")
+    };
+    let allow = rules("allow");
+    for (head, body) in [
+        ("Content-Encoding: gzip\r\n", gzip(&plain)),
+        ("Content-Encoding: deflate\r\n", zlib.clone()),
+        ("Content-Encoding: deflate\r\n", deflated.clone()),
+        ("", zlib),
+        ("", deflated),
+    ] {
+        let mut flow = Flow::new(Proto::Tcp, 80, &allow);
+        flow.send(&post(head, &body));
+        assert_eq!(flow.findings().len(), 1, "{head}");
+    }
+}
