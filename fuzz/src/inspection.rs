@@ -38,6 +38,7 @@ pub fn decode(script: &[u8]) {
         json: false,
         multipart: false,
         wrappers: &[],
+        hint: None,
         streams: false,
         unfinished: Unfinished::Read,
     };
@@ -350,8 +351,11 @@ fn rules(leak: &'static str) -> &'static Rules {
     let make = |leak: &str| {
         let identity = format!("imei = \"{IMEI}\"\nemail = \"{MAIL}\"");
         let identity = Identity::parse("identity", &identity).expect("a good identity");
-        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\""))
-            .and_then(|config| Policy::new(config, Vec::new()));
+        let policy = Config::parse(
+            "policy",
+            &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\""),
+        )
+        .and_then(|config| Policy::new(config, Vec::new()));
         Rules {
             detector: Arc::new(Detector::new(&identity, &[1; 32])),
             policy: Arc::new(policy.expect("a good policy")),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     brotli::Brotli,
-    coding::Progress,
+    coding::{Coding, Progress},
     inflate::{self, Frame, Inflate},
     json, magic, multipart, protobuf,
     text::{Layer, Origin, Text},
@@ -33,6 +33,12 @@ impl Walk<'_> {
         } else {
             text.from.saturating_sub(NEAR)
         };
+        if text.is_window()
+            && let Some(coding) = self.hint.take()
+            && self.is_hinted(text, coding, depth)
+        {
+            return Rest::default();
+        }
         let mut rest = self.marked(text, first, depth);
         rest = rest.max(self.utf16(text, depth));
         if !text.cut && !text.open {
@@ -41,6 +47,19 @@ impl Walk<'_> {
             }
         }
         rest
+    }
+
+    /// Undoes the compression that a whole text is said to have; says whether it has it.
+    fn is_hinted(&mut self, text: &Text<'_>, coding: Coding, depth: usize) -> bool {
+        let bytes = text.bytes;
+        if magic::of(bytes).is_some() || !self.budget.charge_try() {
+            return false;
+        }
+        let (taken, _, progress) = match coding.frame() {
+            Some(frame) => self.inflated(text, 0..bytes.len(), coding.wrapper(), frame, depth),
+            None => self.unbrotled(text, 0..bytes.len(), depth),
+        };
+        taken > 0 && progress == Progress::Done
     }
 
     /// Containers that say by their first bytes what they are.
@@ -159,6 +178,20 @@ impl Walk<'_> {
         let shown = self.shown(text, range, wrapper, &mut source, depth);
         self.inflates.push(machine);
         shown
+    }
+
+    fn unbrotled(
+        &mut self,
+        text: &Text<'_>,
+        range: Range<usize>,
+        depth: usize,
+    ) -> (usize, Rest, Progress) {
+        let mut source = Unbrotling {
+            machine: Brotli::new(BROTLI_MEMORY),
+            input: text.bytes.get(range.clone()).unwrap_or_default(),
+            at: 0,
+        };
+        self.shown(text, range, Wrapper::Brotli, &mut source, depth)
     }
 
     /// Walks what a source gives, window by window.
@@ -301,12 +334,7 @@ impl Walk<'_> {
             }
         }
         if self.budget.charge_try() && is_brotli(bytes) {
-            let mut brotli = Unbrotling {
-                machine: Brotli::new(BROTLI_MEMORY),
-                input: bytes,
-                at: 0,
-            };
-            self.shown(text, part, Wrapper::Brotli, &mut brotli, depth);
+            self.unbrotled(text, part, depth);
         }
     }
 

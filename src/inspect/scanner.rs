@@ -137,8 +137,7 @@ impl Scanner {
         self.note_json(piece.text);
         self.note_multipart(piece.text);
         let whole = piece.tail == Tail::Closed && self.released == 0 && piece.known == 0;
-        let hinted = whole && self.hint.is_some() && self.unpack_as_hinted(piece, detector, unit);
-        let streams = self.place != Place::Datagram && (!whole || hinted);
+        let streams = self.place != Place::Datagram && !whole;
         let hold = self.search(piece, streams, detector, unit);
         if streams {
             hold.max(self.unpack(piece, detector, unit))
@@ -320,26 +319,6 @@ impl Scanner {
         (Rest { keep, ..rest }, across_keep == 0)
     }
 
-    /// Undoes the compression that a whole text is said to have; says whether it has it.
-    fn unpack_as_hinted(
-        &mut self,
-        piece: &Piece<'_>,
-        detector: &Detector,
-        unit: &mut Unit,
-    ) -> bool {
-        let Some((start, coding)) = self.next_container(piece, unit) else {
-            return false;
-        };
-        self.open(start, coding, piece, unit);
-        let Some(mut opened) = self.opened.take() else {
-            return false;
-        };
-        self.hint = None;
-        opened.feed(piece.text, piece.tail, detector, unit);
-        self.looked = opened.fed;
-        opened.gave()
-    }
-
     /// Undoes compression that begins in the text itself as it comes; returns how many bytes at the end must wait.
     fn unpack(&mut self, piece: &Piece<'_>, detector: &Detector, unit: &mut Unit) -> usize {
         let end = self.released + piece.text.len() as u64;
@@ -503,6 +482,7 @@ impl Scanner {
             json: self.json == Some(true),
             multipart: self.multipart,
             wrappers: &self.wrappers,
+            hint: self.hint,
             streams: view.streams,
             unfinished: view.unfinished,
         };
