@@ -59,7 +59,7 @@ impl Walk<'_> {
             Some(frame) => self.inflated(text, 0..bytes.len(), coding.wrapper(), frame, depth),
             None => self.unbrotled(text, 0..bytes.len(), depth),
         };
-        taken > 0 && progress == Progress::Done
+        progress == Progress::Done && bytes.len().saturating_sub(taken) <= TRAILER
     }
 
     /// Containers that say by their first bytes what they are.
