@@ -57,9 +57,23 @@ impl Walk<'_> {
         }
         let (taken, _, progress) = match coding.frame() {
             Some(frame) => self.inflated(text, 0..bytes.len(), coding.wrapper(), frame, depth),
-            None => self.unbrotled(text, 0..bytes.len(), depth),
+            None if self.is_all_brotli(bytes) => self.unbrotled(text, 0..bytes.len(), depth),
+            None => return false,
         };
         progress == Progress::Done && bytes.len().saturating_sub(taken) <= TRAILER
+    }
+
+    /// Whether bytes are one Brotli stream and nothing else: the beginning of text may look like one, which then breaks.
+    fn is_all_brotli(&mut self, bytes: &[u8]) -> bool {
+        let mut out = self.buffer();
+        let most = WINDOW.min(self.budget.left());
+        let (taken, progress) = Brotli::new(BROTLI_MEMORY).push(bytes, &mut out, most);
+        self.spare.push(out);
+        match progress {
+            Progress::Done => taken == bytes.len(),
+            Progress::Full => true,
+            Progress::Starved | Progress::Broken => false,
+        }
     }
 
     /// Containers that say by their first bytes what they are.
