@@ -15,12 +15,17 @@
 )]
 
 mod base64;
+mod blocks;
 mod budget;
 mod digits;
 mod escapes;
 mod hex;
 mod json;
+mod packed;
 mod percent;
+mod runs;
+#[cfg(test)]
+mod tests;
 mod text;
 mod walk;
 mod words;

@@ -2,12 +2,14 @@ use std::ops::Range;
 
 use super::{
     base64,
+    blocks::is_break,
     budget::Budget,
-    digits::Digits,
+    digits::{BASE64_SHORTEST, Run},
     escapes::{Escapes, Marks},
     hex, json, percent,
-    text::{Layer, Origin, Segment, Text},
-    words::{HEX, SEXTET, Words, is_break},
+    runs::Runs,
+    text::{Layer, Origin, Text},
+    words::Words,
 };
 use crate::event::Wrapper;
 
@@ -35,6 +37,7 @@ pub struct Window<'a> {
 #[derive(Default)]
 pub struct Scratch {
     buffers: Vec<Vec<u8>>,
+    runs: Vec<Runs>,
 }
 
 impl Scratch {
@@ -45,6 +48,7 @@ impl Scratch {
     pub fn trim(&mut self) {
         self.buffers
             .retain(|buffer| buffer.capacity() <= Self::MOST);
+        self.runs.retain(|runs| runs.capacity() <= Self::MOST);
     }
 }
 
@@ -67,7 +71,7 @@ pub fn walk(
     Walk {
         budget,
         visit,
-        spare: &mut scratch.buffers,
+        spare: scratch,
     }
     .text(&text, DEPTH)
 }
@@ -75,7 +79,7 @@ pub fn walk(
 struct Walk<'w> {
     budget: &'w mut Budget,
     visit: &'w mut dyn FnMut(&Text<'_>) -> usize,
-    spare: &'w mut Vec<Vec<u8>>,
+    spare: &'w mut Scratch,
 }
 
 impl Walk<'_> {
@@ -96,16 +100,17 @@ impl Walk<'_> {
                 hold = hold.max(self.escapes(text, &word, &mut escapes, depth));
             }
             if word.end > text.from {
-                let runs = runs.get_or_insert_with(|| Runs::new(self.buffer(), self.buffer()));
+                let runs = runs.get_or_insert_with(|| self.spare.runs.pop().unwrap_or_default());
                 hold = hold.max(self.runs(text, &word, runs, depth));
-                if runs.decoded.len() >= BATCH {
+                if runs.len() >= BATCH {
                     self.batch(text, runs, depth);
                 }
             }
         }
         if let Some(mut runs) = runs {
             self.batch(text, &mut runs, depth);
-            self.spare.extend([runs.decoded, runs.sextets]);
+            runs.renew();
+            self.spare.runs.push(runs);
         }
         hold
     }
@@ -156,106 +161,71 @@ impl Walk<'_> {
         depth: usize,
     ) -> usize {
         let mut hold = 0;
-        let bytes = text.bytes.get(word.clone()).unwrap_or_default();
-        let mut sextets = std::mem::take(&mut runs.sextets);
-        for run in Digits::new(bytes, &SEXTET, 64, BASE64_SHORTEST) {
-            let characters = bytes.get(run.clone()).unwrap_or_default();
-            base64::read(characters, &mut sextets);
-            let place = within(word, &run);
-            if place.end <= text.from {
+        let mut at = word.start;
+        while let Some(run) = runs.base64(text.bytes, at..word.end) {
+            at = run.range.end;
+            if at <= text.from {
                 continue;
             }
-            let cut = is_cut(text, place.start);
-            let phases = base64::phases(characters, &sextets, cut);
-            for (phase, _) in phases.iter().enumerate().filter(|(_, tried)| **tried) {
-                let part = sextets
-                    .get(phase..)
-                    .filter(|part| part.len() >= BASE64_SHORTEST);
-                if let Some(part) = part {
-                    let layer = Layer::Base64 { phase };
-                    hold = hold.max(self.run(
-                        text,
-                        place.clone(),
-                        layer,
-                        part.len(),
-                        runs,
-                        depth,
-                        &mut |out| {
-                            base64::decode(part, out);
-                        },
-                    ));
-                }
+            let cut = is_cut(text, run.range.start);
+            if cut || goes_on(text, at) {
+                let phases = runs.read(text.bytes, &run, cut);
+                hold = hold.max(self.base64(text, &run, runs, phases, depth));
+            } else {
+                runs.add_base64(text.bytes, &run, self.budget);
             }
-            for run in Digits::new(characters, &HEX, 16, HEX_SHORTEST) {
-                let digits = characters.get(run.clone()).unwrap_or_default();
-                for phase in 0..2 {
-                    let (layer, place) = (Layer::Hex { phase }, within(&place, &run));
-                    hold = hold.max(self.run(
-                        text,
-                        place,
-                        layer,
-                        digits.len(),
-                        runs,
-                        depth,
-                        &mut |out| {
-                            hex::decode(digits, phase, out);
-                        },
-                    ));
+            let mut start = run.range.start;
+            while let Some(run) = runs.hex(text.bytes, start..at) {
+                start = run.range.end;
+                if is_cut(text, run.range.start) || goes_on(text, start) {
+                    hold = hold.max(self.hex(text, &run, runs, depth));
+                } else {
+                    runs.add_hex(text.bytes, &run, self.budget);
                 }
             }
         }
-        runs.sextets = sextets;
         hold
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decoder call, spelled twice above"
-    )]
-    fn run(
+    /// A run of base64 that may have begun before the text or may go on after it, at each phase for itself.
+    fn base64(
         &mut self,
         text: &Text<'_>,
-        range: Range<usize>,
-        layer: Layer,
-        length: usize,
-        runs: &mut Runs,
+        run: &Run,
+        runs: &Runs,
+        phases: [bool; 4],
         depth: usize,
-        decode: &mut dyn FnMut(&mut Vec<u8>),
     ) -> usize {
-        if is_cut(text, range.start) || goes_on(text, range.end) {
-            return self.decoded(text, range, layer, depth, decode);
+        let mut hold = 0;
+        for (phase, _) in phases.iter().enumerate().filter(|(_, tried)| **tried) {
+            let part = runs.sextets().get(phase..).unwrap_or_default();
+            if part.len() >= BASE64_SHORTEST {
+                let layer = Layer::Base64 { phase };
+                let decode = &mut |out: &mut Vec<u8>| base64::decode(part, out);
+                hold = hold.max(self.decoded(text, run.range.clone(), layer, depth, decode));
+            }
         }
-        if self.budget.charge(layer.expected(length)) {
-            runs.segments.push(Segment {
-                start: runs.decoded.len(),
-                range,
-                layer,
-            });
-            decode(&mut runs.decoded);
-            runs.decoded.push(BETWEEN);
+        hold
+    }
+
+    /// The same of hexadecimal digits.
+    fn hex(&mut self, text: &Text<'_>, run: &Run, runs: &mut Runs, depth: usize) -> usize {
+        let mut hold = 0;
+        let digits = runs.digits(text.bytes, run);
+        for phase in 0..2 {
+            let layer = Layer::Hex { phase };
+            let decode = &mut |out: &mut Vec<u8>| hex::decode(digits, phase, out);
+            hold = hold.max(self.decoded(text, run.range.clone(), layer, depth, decode));
         }
-        0
+        hold
     }
 
     /// Shows what is in a batch, all in one text.
     fn batch(&mut self, outer: &Text<'_>, runs: &mut Runs, depth: usize) {
-        if runs.segments.is_empty() {
-            return;
+        if !runs.is_empty() {
+            self.text(&runs.text(outer), depth);
+            runs.clear();
         }
-        let text = Text {
-            bytes: &runs.decoded,
-            from: 0,
-            cut: false,
-            open: false,
-            json: false,
-            origin: Origin::Runs {
-                outer,
-                segments: &runs.segments,
-            },
-        };
-        self.text(&text, depth);
-        runs.decoded.clear();
-        runs.segments.clear();
     }
 
     /// Opens escapes; one that the end of an open text cuts is left for later.
@@ -321,12 +291,12 @@ impl Walk<'_> {
                     .saturating_sub(range.start.saturating_add(first))
             }
         };
-        self.spare.push(decoded);
+        self.spare.buffers.push(decoded);
         hold
     }
 
     fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = self.spare.pop().unwrap_or_default();
+        let mut buffer = self.spare.buffers.pop().unwrap_or_default();
         buffer.clear();
         buffer
     }
@@ -348,21 +318,12 @@ fn goes_on(text: &Text<'_>, end: usize) -> bool {
     text.open && rest.iter().all(|&byte| is_break(byte)) && !ends()
 }
 
-fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
-    outer.start.saturating_add(inner.start)..outer.start.saturating_add(inner.end)
-}
-
 impl Layer {
     fn decode(self, encoded: &[u8], out: &mut Vec<u8>) {
         match self {
             Layer::Percent { plus } => percent::decode(encoded, plus, out),
             Layer::Json => json::decode(encoded, out),
-            Layer::Hex { phase } => hex::decode(encoded, phase, out),
-            Layer::Base64 { phase } => {
-                let mut sextets = Vec::new();
-                base64::read(encoded, &mut sextets);
-                base64::decode(sextets.get(phase..).unwrap_or_default(), out);
-            }
+            Layer::Hex { .. } | Layer::Base64 { .. } => {}
         }
     }
 
@@ -385,7 +346,7 @@ impl Layer {
     }
 
     /// How many bytes an encoded range of this length can decode to.
-    fn expected(self, encoded: usize) -> usize {
+    pub(super) fn expected(self, encoded: usize) -> usize {
         match self {
             Layer::Base64 { .. } => encoded.saturating_mul(3) / 4,
             Layer::Hex { .. } => encoded / 2,
@@ -394,32 +355,8 @@ impl Layer {
     }
 }
 
-/// Decoded runs of one text, with a byte between them that is part of no value.
-struct Runs {
-    decoded: Vec<u8>,
-    segments: Vec<Segment>,
-    sextets: Vec<u8>,
-}
-
-impl Runs {
-    fn new(decoded: Vec<u8>, sextets: Vec<u8>) -> Self {
-        Self {
-            decoded,
-            segments: Vec::new(),
-            sextets,
-        }
-    }
-}
-
-/// Characters of base64 that six bytes need.
-const BASE64_SHORTEST: usize = 8;
-/// Digits that six bytes need.
-const HEX_SHORTEST: usize = 12;
 /// Decoded runs are shown once they are this many bytes, or the text is at its end.
 const BATCH: usize = 16 * 1024;
-/// What stands between decoded runs: neither printable nor a line break.
-const BETWEEN: u8 = 0xff;
-
 #[cfg(test)]
 mod tests {
     use super::*;
