@@ -24,6 +24,40 @@ fn an_upload_allocates_nothing_with_inspection_on() {
 }
 
 #[test]
+fn an_upload_of_text_full_of_encoded_runs_allocates_nothing() {
+    let texts: [(&str, fn(usize) -> String); 5] = [
+        ("base64 in lines", |line| {
+            format!(
+                "{:016x}Q29sbGVjdGlvbg/+abcdefghijklmnop{:08}\n",
+                line * 77_773,
+                line
+            )
+        }),
+        ("hexadecimal digits in JSON", |line| {
+            format!(
+                "{{\"id\":\"{:032x}\",\"t\":{}}},",
+                line * 1_234_567_891,
+                1_700_000_000 + line
+            )
+        }),
+        ("escapes in JSON", |line| {
+            format!("{{\"url\":\"https:\\/\\/a.example\\/{line}\",\"name\":\"\\u0041\\u0042\"}},")
+        }),
+        ("a form", |line| {
+            format!("name=My+Home%20{line}&data=%7B%22n%22%3A{line}%7D&")
+        }),
+        ("prose", |line| {
+            format!("The weather in Oslo was fine, {line} people say. ")
+        }),
+    ];
+    for (name, line) in texts {
+        let text: String = (0..100).map(line).collect();
+        let mut phone = Phone::sending(&identity(), text.as_bytes()[..MSS].to_vec());
+        assert_eq!(steady_uploads(&mut phone), 0, "{name}");
+    }
+}
+
+#[test]
 fn an_upload_allocates_nothing_without_an_identity() {
     let mut phone = Phone::new("");
     assert_eq!(steady_uploads(&mut phone), 0);
@@ -104,7 +138,8 @@ fn steady_uploads(phone: &mut Phone) -> u64 {
 struct Phone {
     engine: Engine,
     now: Now,
-    noise: Vec<u8>,
+    /// A full segment.
+    payload: Vec<u8>,
 }
 
 /// What the app's TCP knows.
@@ -133,6 +168,18 @@ impl Flow {
 
 impl Phone {
     fn new(identity: &str) -> Self {
+        // Bytes of a generator (Knuth's MMIX constants): cleartext that is in no protocol and in no encoding.
+        let mut state = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        });
+        Self::sending(identity, noise.take(MSS).collect())
+    }
+
+    fn sending(identity: &str, payload: Vec<u8>) -> Self {
         let config = Config {
             seed: 1,
             mtu: 1500,
@@ -154,16 +201,11 @@ impl Phone {
         };
         let mut engine = Engine::new(config);
         engine.set_rules(rules, now);
-        // Bytes of a generator (Knuth's MMIX constants): cleartext that is in no protocol and in no encoding.
-        let mut state = 1_u64;
-        let noise = std::iter::repeat_with(|| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            state.to_be_bytes()[0]
-        });
-        let noise = noise.take(MSS).collect();
-        Self { engine, now, noise }
+        Self {
+            engine,
+            now,
+            payload,
+        }
     }
 
     /// A connection from port 1,000 + `number`, up to the app's ACK.
@@ -300,7 +342,7 @@ impl Phone {
 
     fn fill(&mut self, slot: usize, tcp: &TcpOut, len: usize) {
         let mut header = [0; MAX_HEADER];
-        let payload = &self.noise[..len];
+        let payload = &self.payload[..len];
         let header_len = wire::emit_tcp(&mut header, tcp, payload);
         let slot = &mut self.engine.rx_slots()[slot];
         slot.bytes[..header_len].copy_from_slice(&header[..header_len]);
@@ -310,7 +352,7 @@ impl Phone {
 
     fn fill_datagram(&mut self, slot: usize, pair: Pair) {
         let mut header = [0; MAX_HEADER];
-        let payload = &self.noise[..100];
+        let payload = &self.payload[..100];
         let header_len = wire::emit_udp(&mut header, pair, payload);
         let slot = &mut self.engine.rx_slots()[slot];
         slot.bytes[..header_len].copy_from_slice(&header[..header_len]);

@@ -44,6 +44,18 @@ impl Scratch {
     /// Bytes of the largest buffer that is kept.
     const MOST: usize = 1024 * 1024;
 
+    /// An empty buffer, to be given back.
+    pub fn take(&mut self) -> Vec<u8> {
+        let mut buffer = self.buffers.pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    /// Takes back a buffer.
+    pub fn give(&mut self, buffer: Vec<u8>) {
+        self.buffers.push(buffer);
+    }
+
     /// Gives back what an unusual walk needed.
     pub fn trim(&mut self) {
         self.buffers
@@ -260,12 +272,14 @@ impl Walk<'_> {
             .from
             .checked_sub(range.start)
             .filter(|known| *known > 0);
-        let from = known.map_or(0, |known| layer.known(encoded, known));
+        let mut decoded = self.spare.take();
+        let from = known.map_or(0, |known| layer.known(encoded, known, &mut decoded));
         let fresh = layer.expected(encoded.len()).saturating_sub(from);
         if !self.budget.charge(fresh) {
+            self.spare.give(decoded);
             return 0;
         }
-        let mut decoded = self.buffer();
+        decoded.clear();
         decode(&mut decoded);
         let text = Text {
             bytes: &decoded,
@@ -291,14 +305,8 @@ impl Walk<'_> {
                     .saturating_sub(range.start.saturating_add(first))
             }
         };
-        self.spare.buffers.push(decoded);
+        self.spare.give(decoded);
         hold
-    }
-
-    fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = self.spare.buffers.pop().unwrap_or_default();
-        buffer.clear();
-        buffer
     }
 }
 
@@ -327,8 +335,8 @@ impl Layer {
         }
     }
 
-    /// How many decoded bytes `encoded[..known]` surely gave to an earlier window.
-    fn known(self, encoded: &[u8], known: usize) -> usize {
+    /// How many decoded bytes `encoded[..known]` surely gave to an earlier window; `out` is a buffer to find that out in.
+    fn known(self, encoded: &[u8], known: usize, out: &mut Vec<u8>) -> usize {
         let before = encoded.get(..known).unwrap_or(encoded);
         let digits = || before.iter().filter(|byte| !is_break(**byte)).count();
         match self {
@@ -338,8 +346,7 @@ impl Layer {
             Layer::Hex { phase } => digits().saturating_sub(phase) / 2,
             // An escape that the end cuts counts as its characters, five more than the byte it is.
             Layer::Percent { .. } | Layer::Json => {
-                let mut out = Vec::new();
-                self.decode(before, &mut out);
+                self.decode(before, out);
                 out.len().saturating_sub(5)
             }
         }

@@ -3,10 +3,12 @@
 //! An [`Identity`] is what a person registered. A [`Detector`] is made of it: `spellings` turns each value into the
 //! ways it can be written, `grams` finds the few places where one of them can be, `boundary` tells a value from a
 //! part of something longer, and `needles` puts this together.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod boundary;
 mod doubts;
+#[allow(unsafe_code)]
+mod filter;
 mod grams;
 mod identity;
 mod needles;

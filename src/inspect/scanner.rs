@@ -99,8 +99,9 @@ impl Scanner {
         // Two bytes more show that the run ends: one NUL alone may yet join it to another.
         let near = piece.text.len().min((across + 2).max(known + context));
         let is_last = near == piece.text.len();
-        let mut joined = std::mem::take(&mut self.carry);
-        let carried = joined.len();
+        let mut joined = unit.scratch().take();
+        let carried = self.carry.len();
+        joined.extend_from_slice(&self.carry);
         joined.extend_from_slice(&piece.text[..near]);
         let from = if known == 0 {
             carried.saturating_sub(RESETTLED)
@@ -115,9 +116,7 @@ impl Scanner {
             is_last,
         };
         let hold = self.view(edge, piece, detector, unit);
-        joined.truncate(carried);
-        joined.shrink_to(4 * context);
-        self.carry = joined;
+        unit.scratch().give(joined);
         if is_last {
             return hold;
         }

@@ -42,6 +42,11 @@ impl Unit {
         self.budget.grant(bytes);
     }
 
+    /// The caller's buffers.
+    pub(super) fn scratch(&mut self) -> &mut Scratch {
+        &mut self.scratch
+    }
+
     pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget, &mut Scratch) {
         (&mut self.found, &mut self.budget, &mut self.scratch)
     }
