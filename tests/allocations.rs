@@ -25,7 +25,8 @@ fn an_upload_allocates_nothing_with_inspection_on() {
 
 #[test]
 fn an_upload_of_text_full_of_encoded_runs_allocates_nothing() {
-    let texts: [(&str, fn(usize) -> String); 5] = [
+    type Line = fn(usize) -> String;
+    let texts: [(&str, Line); 5] = [
         ("base64 in lines", |line| {
             format!(
                 "{:016x}Q29sbGVjdGlvbg/+abcdefghijklmnop{:08}\n",

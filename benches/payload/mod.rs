@@ -5,6 +5,7 @@ use std::fmt::Write;
 use untold::detect::{Detector, Identity};
 
 /// What bytes are like.
+#[allow(dead_code, reason = "no benchmark uses all of them")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Bytes without pattern: what is encrypted or compressed looks like this.
