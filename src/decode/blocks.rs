@@ -9,9 +9,11 @@ pub(super) enum Class {
     Word,
     /// A character of base64, standard or URL-safe alphabet, or a break.
     Sextet,
+    /// A character of base32, either case, or a break.
+    Base32,
     /// A hexadecimal digit, either case, or a break.
     Hex,
-    /// CR, LF and NUL: ignored inside base64 and hexadecimal.
+    /// CR, LF and NUL: ignored inside base64, base32 and hexadecimal.
     Break,
 }
 
@@ -38,6 +40,7 @@ impl Class {
         match self {
             Class::Word => bits(block, words),
             Class::Sextet => bits(block, |bytes| sextets(bytes) | breaks(bytes)),
+            Class::Base32 => bits(block, |bytes| base32_digits(bytes) | breaks(bytes)),
             Class::Hex => bits(block, |bytes| hex_digits(bytes) | breaks(bytes)),
             Class::Break => bits(block, breaks),
         }
@@ -51,7 +54,7 @@ pub(super) fn is_word(byte: u8) -> bool {
     (byte.cast_signed() > 0x24) | (byte & 0xf8 == 0x08)
 }
 
-/// Whether `byte` is ignored inside base64 and hexadecimal: CR, LF, and the NUL that one sender puts there.
+/// Whether `byte` is ignored inside base64, base32 and hexadecimal: CR, LF, and the NUL that one sender puts there.
 #[inline]
 pub(super) fn is_break(byte: u8) -> bool {
     (byte == b'\r') | (byte == b'\n') | (byte == 0)
@@ -116,6 +119,12 @@ fn sextets(bytes: u8x16) -> u8x16 {
     letters | within(bytes, b'/', 11) | is(bytes, b'+') | is(bytes, b'-') | is(bytes, b'_')
 }
 
+/// Which of sixteen bytes are characters of base32, either case.
+#[inline]
+fn base32_digits(bytes: u8x16) -> u8x16 {
+    within(bytes | u8x16::splat(0x20), b'a', 26) | within(bytes, b'2', 6)
+}
+
 /// As [`is_hex`].
 #[inline]
 fn hex_digits(bytes: u8x16) -> u8x16 {
@@ -145,7 +154,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Table = [(Class, fn(u8) -> bool); 4];
+    type Table = [(Class, fn(u8) -> bool); 5];
 
     const CLASSES: Table = [
         (
@@ -154,6 +163,9 @@ mod tests {
         ),
         (Class::Sextet, |byte| {
             byte.is_ascii_alphanumeric() || b"+/-_\r\n\0".contains(&byte)
+        }),
+        (Class::Base32, |byte| {
+            byte.is_ascii_alphabetic() || b"234567\r\n\0".contains(&byte)
         }),
         (Class::Hex, |byte| {
             byte.is_ascii_hexdigit() || b"\r\n\0".contains(&byte)

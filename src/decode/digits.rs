@@ -35,6 +35,11 @@ impl Digits {
         Self::new(Class::Sextet, BASE64_SHORTEST)
     }
 
+    /// Of base32, either case: as many as six bytes need.
+    pub(super) fn base32() -> Self {
+        Self::new(Class::Base32, BASE32_SHORTEST)
+    }
+
     /// Of hexadecimal: as many as six bytes need.
     pub(super) fn hex() -> Self {
         Self::new(Class::Hex, HEX_SHORTEST)
@@ -167,6 +172,8 @@ pub(super) fn without_breaks<'a>(run: &Run, bytes: &'a [u8], buffer: &'a mut Vec
 
 /// Characters of base64 that six bytes need.
 pub(super) const BASE64_SHORTEST: usize = 8;
+/// Characters of base32 that six bytes need.
+const BASE32_SHORTEST: usize = 10;
 /// Hexadecimal digits that six bytes need.
 const HEX_SHORTEST: usize = 12;
 
@@ -261,12 +268,16 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
             cuts.extend([0, bytes.len()]);
             cuts.sort_unstable();
-            let (mut base64, mut hex) = (Digits::base64(), Digits::hex());
+            let (mut base64, mut base32, mut hex) = (Digits::base64(), Digits::base32(), Digits::hex());
             for stretch in cuts.windows(2) {
                 let within = stretch[0]..stretch[1];
                 prop_assert_eq!(
                     places(runs(&mut base64, &bytes, within.clone())),
                     naive(&bytes, within.clone(), 8, |byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte))
+                );
+                prop_assert_eq!(
+                    places(runs(&mut base32, &bytes, within.clone())),
+                    naive(&bytes, within.clone(), 10, |byte| byte.is_ascii_alphabetic() || (b'2'..=b'7').contains(&byte))
                 );
                 prop_assert_eq!(
                     places(runs(&mut hex, &bytes, within.clone())),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    base64,
+    base32, base64,
     blocks::{is_break, is_hex, lowest},
     budget::Budget,
     digits::{BASE64_SHORTEST, Digits, Run, without_breaks},
@@ -16,6 +16,7 @@ pub(super) struct Runs {
     decoded: Vec<u8>,
     segments: Vec<Segment>,
     base64: Digits,
+    base32: Digits,
     hex: Digits,
     /// Of the run of base64 that was read last.
     sextets: Vec<u8>,
@@ -29,6 +30,12 @@ impl Runs {
     #[inline]
     pub(super) fn base64(&mut self, bytes: &[u8], within: Range<usize>) -> Option<Run> {
         self.base64.next(bytes, within)
+    }
+
+    /// The next run of base32 in a stretch of the text.
+    #[inline]
+    pub(super) fn base32(&mut self, bytes: &[u8], within: Range<usize>) -> Option<Run> {
+        self.base32.next(bytes, within)
     }
 
     /// The next run of hexadecimal digits in a stretch of the text.
@@ -77,7 +84,7 @@ impl Runs {
             if left < BASE64_SHORTEST || !budget.charge(layer.expected(left)) {
                 continue;
             }
-            self.begin(run, layer);
+            self.begin(run.range.clone(), layer);
             let (bit, count) = (phase.saturating_mul(6), base64::length(left));
             packed::append_from(&self.packed, bit, count, &mut self.decoded);
             self.decoded.push(BETWEEN);
@@ -93,12 +100,28 @@ impl Runs {
             let left = run.digits.saturating_sub(phase);
             let layer = Layer::Base64 { phase };
             if left >= BASE64_SHORTEST && budget.charge(layer.expected(left)) {
-                self.begin(run, layer);
+                self.begin(run.range.clone(), layer);
                 self.append(
                     bits.wrapping_shl(6u32.wrapping_mul(phase as u32)),
                     base64::length(left),
                 );
             }
+        }
+    }
+
+    /// Adds what a run of base32 decodes to, if it can be meant, as far as the budget lasts.
+    #[inline]
+    pub(super) fn add_base32(&mut self, bytes: &[u8], run: &Run, budget: &mut Budget) {
+        let characters = bytes.get(run.range.clone()).unwrap_or_default();
+        let layer = Layer::Base32 { phase: 0 };
+        if base32::is_length(run.digits)
+            && base32::is_of_one_case(characters)
+            && budget.charge(layer.expected(run.digits))
+        {
+            self.begin(run.range.clone(), layer);
+            let digits = without_breaks(run, bytes, &mut self.joined);
+            base32::decode(digits, 0, &mut self.decoded);
+            self.decoded.push(BETWEEN);
         }
     }
 
@@ -120,7 +143,7 @@ impl Runs {
             if !budget.charge(layer.expected(run.digits)) {
                 continue;
             }
-            self.begin(run, layer);
+            self.begin(run.range.clone(), layer);
             let bit = phase.saturating_mul(4);
             let count = hex::length(run.digits.saturating_sub(phase));
             if short {
@@ -132,11 +155,27 @@ impl Runs {
         }
     }
 
+    /// Adds what `decode` appends for a part of the text, at most `output` bytes, if the budget lasts.
+    pub(super) fn add(
+        &mut self,
+        range: &Range<usize>,
+        layer: Layer,
+        output: usize,
+        budget: &mut Budget,
+        decode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if budget.charge(output) {
+            self.begin(range.clone(), layer);
+            decode(&mut self.decoded);
+            self.decoded.push(BETWEEN);
+        }
+    }
+
     #[inline]
-    fn begin(&mut self, run: &Run, layer: Layer) {
+    fn begin(&mut self, range: Range<usize>, layer: Layer) {
         self.segments.push(Segment {
             start: self.decoded.len(),
-            range: run.range.clone(),
+            range,
             layer,
         });
     }
@@ -170,7 +209,10 @@ impl Runs {
             from: 0,
             cut: false,
             open: false,
+            more: false,
             json: false,
+            multipart: false,
+            reopened: false,
             origin: Origin::Runs {
                 outer,
                 segments: &self.segments,
@@ -188,6 +230,7 @@ impl Runs {
     pub(super) fn renew(&mut self) {
         self.clear();
         self.base64.renew();
+        self.base32.renew();
         self.hex.renew();
     }
 
@@ -209,6 +252,7 @@ impl Default for Runs {
             decoded: Vec::new(),
             segments: Vec::new(),
             base64: Digits::base64(),
+            base32: Digits::base32(),
             hex: Digits::hex(),
             sextets: Vec::new(),
             joined: Vec::new(),

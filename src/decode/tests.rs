@@ -1,238 +1,119 @@
-//! The decoders of runs against plain ones, byte by byte and bit by bit.
+//! The walk over containers inside one another.
 
-use std::{collections::BTreeSet, ops::Range};
+use crate::event::Wrapper;
 
-use proptest::prelude::*;
+use super::{Budget, Rest, Scratch, Unfinished, Window, walk};
 
-use super::{
-    Budget, DEPTH, Scratch, Window, percent,
-    text::{Layer, Origin, Text},
-    walk,
-};
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
-
-    #[test]
-    fn shows_every_text_that_a_plain_decoder_finds_and_no_other(window in window()) {
-        let mut expected = BTreeSet::new();
-        plain(&window, DEPTH, &mut expected);
-        prop_assert_eq!(shown(&window), expected);
-    }
+/// A value in wrappers: `tests/wrappers/make.py` wrote it.
+pub(crate) struct Wrapped {
+    pub(crate) name: &'static str,
+    /// Names of the wrappers, outermost first.
+    pub(crate) chain: &'static str,
+    pub(crate) bytes: Vec<u8>,
 }
 
-#[test]
-fn shows_the_same_in_long_runs() {
-    let values: Vec<u8> = (0..9_000u32).map(|at| ((at * at) >> 3) as u8).collect();
-    let base64 = data_encoding::BASE64.encode(&values);
-    let hex = data_encoding::HEXUPPER.encode(&values[..500]);
-    let lines: Vec<String> = base64
-        .as_bytes()
-        .chunks(76)
-        .map(|line| String::from_utf8_lossy(line).into_owned())
-        .collect();
-    for window in [format!("x {base64} y"), hex, lines.join("\r\n")] {
-        let mut expected = BTreeSet::new();
-        plain(window.as_bytes(), DEPTH, &mut expected);
-        assert_eq!(shown(window.as_bytes()), expected);
-    }
+/// Every row of `tests/wrappers/wrapped.txt`.
+pub(crate) fn wrapped() -> Vec<Wrapped> {
+    let rows = include_str!("../../tests/wrappers/wrapped.txt").lines();
+    rows.map(|row| {
+        let mut columns = row.split('\t');
+        let mut column = || columns.next().expect("three columns");
+        Wrapped {
+            name: column(),
+            chain: column(),
+            bytes: data_encoding::HEXLOWER
+                .decode(column().as_bytes())
+                .expect("hexadecimal"),
+        }
+    })
+    .collect()
 }
 
-/// What a walk shows; of a text that is several, each part.
-fn shown(window: &[u8]) -> BTreeSet<Vec<u8>> {
-    let mut shown = BTreeSet::new();
-    let mut budget = Budget::new();
-    budget.grant(1 << 20);
-    let window = Window {
-        bytes: window,
+/// The names of a chain, as in an event.
+pub(crate) fn names(chain: &[Wrapper]) -> String {
+    let name = |wrapper: &Wrapper| {
+        let name = serde_json::to_string(wrapper).expect("a name");
+        name.trim_matches('"').to_owned()
+    };
+    chain.iter().map(name).collect::<Vec<_>>().join(",")
+}
+
+pub(crate) const IMEI: &str = "490154203237518";
+
+fn whole(bytes: &[u8]) -> Window<'_> {
+    Window {
+        bytes,
         from: 0,
         cut: false,
         open: false,
         json: false,
+        multipart: false,
         wrappers: &[],
-    };
-    walk(
-        window,
-        &mut Scratch::default(),
-        &mut budget,
-        &mut |text: &Text<'_>| {
-            match text.origin {
-                _ if is_from_json(text) => {}
-                Origin::Window(_) | Origin::Decoded { .. } => {
-                    shown.insert(text.bytes.to_vec());
-                }
-                Origin::Runs { segments, .. } => {
-                    let ends = segments
-                        .iter()
-                        .skip(1)
-                        .map(|next| next.start)
-                        .chain([text.bytes.len()]);
-                    for (segment, end) in segments.iter().zip(ends) {
-                        assert_eq!(
-                            text.bytes[end - 1],
-                            0xff,
-                            "a byte that is part of no value is between parts"
-                        );
-                        shown.insert(text.bytes[segment.start..end - 1].to_vec());
-                    }
-                }
-            }
-            0
-        },
-    );
-    assert!(!budget.is_spent());
-    shown
-}
-
-/// What escapes of JSON mean depends on more than a word: the plain decoder leaves them to their own tests.
-fn is_from_json(text: &Text<'_>) -> bool {
-    match text.origin {
-        Origin::Window(_) => false,
-        Origin::Decoded { outer, layer, .. } => layer == Layer::Json || is_from_json(outer),
-        Origin::Runs { outer, .. } => is_from_json(outer),
+        streams: false,
+        unfinished: Unfinished::Read,
     }
 }
 
-fn plain(bytes: &[u8], depth: usize, shown: &mut BTreeSet<Vec<u8>>) {
-    shown.insert(bytes.to_vec());
-    let Some(deeper) = depth.checked_sub(1) else {
-        return;
-    };
-    for word in words(bytes) {
-        for (plus, depth) in [(false, deeper), (true, 0)] {
-            let applies = if plus {
-                word.contains(&b'+')
-            } else {
-                percent::has_escape(word)
-            };
-            if applies {
-                let mut decoded = Vec::new();
-                percent::decode(word, plus, &mut decoded);
-                plain(&decoded, depth, shown);
-            }
+/// Chain and place of every sight of the value, what the walk came to, and whether the budget lasted.
+fn sights(window: Window<'_>) -> (Vec<(String, usize)>, Rest, bool) {
+    let mut budget = Budget::new();
+    budget.grant(window.bytes.len());
+    let mut found = Vec::new();
+    let rest = walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
+        for at in memchr::memmem::find_iter(text.bytes, IMEI.as_bytes()) {
+            found.push((names(&text.chain(at)), text.origin(at)));
         }
-        for run in runs(word, |byte| sextet(byte).is_some(), 8) {
-            let sextets: Vec<u8> = run.iter().filter_map(|byte| sextet(*byte)).collect();
-            for phase in 0..4 {
-                let after_a_separator =
-                    (0..sextets.len()).any(|at| at % 4 == (phase + 3) % 4 && sextets[at] >= 62);
-                let meant = phase == 0 || sextets.len() >= 20 || after_a_separator;
-                if meant && sextets.len() - phase >= 8 {
-                    plain(&unpacked(&sextets[phase..], 6), deeper, shown);
-                }
-            }
-            for run in runs(run, |byte| byte.is_ascii_hexdigit(), 12) {
-                let digits: Vec<u8> = run
-                    .iter()
-                    .filter_map(|digit| char::from(*digit).to_digit(16))
-                    .map(|digit| digit as u8)
-                    .collect();
-                for phase in 0..2 {
-                    plain(&unpacked(&digits[phase..], 4), deeper, shown);
-                }
-            }
-        }
-    }
-}
-
-/// Runs of word bytes, joined over single NULs, of which one part has eight.
-fn words(bytes: &[u8]) -> Vec<&[u8]> {
-    let is_word = |byte: u8| matches!(byte, 0x25..=0x7f | 0x08..=0x0f);
-    let joins = |at: usize| {
-        bytes[at] == 0
-            && at > 0
-            && is_word(bytes[at - 1])
-            && bytes.get(at + 1).is_some_and(|next| is_word(*next))
-    };
-    let words = stretches(bytes, |at| is_word(bytes[at]) || joins(at))
-        .into_iter()
-        .map(|word| &bytes[word]);
-    words
-        .filter(|word| word.split(|byte| *byte == 0).any(|part| part.len() >= 8))
-        .collect()
-}
-
-/// Runs of so many digits, breaks between them.
-fn runs(word: &[u8], is_digit: fn(u8) -> bool, shortest: usize) -> Vec<&[u8]> {
-    let is_break = |byte: u8| matches!(byte, b'\r' | b'\n' | 0);
-    let trimmed = |run: Range<usize>| {
-        let run = &word[run];
-        let first = run.iter().position(|byte| !is_break(*byte))?;
-        let last = run.iter().rposition(|byte| !is_break(*byte))?;
-        Some(&run[first..=last])
-    };
-    stretches(word, |at| is_digit(word[at]) || is_break(word[at]))
-        .into_iter()
-        .filter_map(trimmed)
-        .filter(|run| run.iter().filter(|byte| is_digit(**byte)).count() >= shortest)
-        .collect()
-}
-
-fn stretches(bytes: &[u8], is_in: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
-    let mut stretches: Vec<Range<usize>> = Vec::new();
-    for at in (0..bytes.len()).filter(|at| is_in(*at)) {
-        match stretches.last_mut() {
-            Some(stretch) if stretch.end == at => stretch.end += 1,
-            _ => stretches.push(at..at + 1),
-        }
-    }
-    stretches
-}
-
-fn sextet(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    }
-}
-
-/// The whole bytes that digits of so many bits stand for.
-fn unpacked(digits: &[u8], width: usize) -> Vec<u8> {
-    let bits: Vec<u8> = digits
-        .iter()
-        .flat_map(|digit| (0..width).rev().map(move |at| digit >> at & 1))
-        .collect();
-    let byte = |bits: &[u8; 8]| bits.iter().fold(0, |byte, bit| byte << 1 | bit);
-    bits.as_chunks().0.iter().map(byte).collect()
-}
-
-/// Bytes with encoded parts in them, some inside one another, some torn by breaks.
-fn window() -> impl Strategy<Value = Vec<u8>> {
-    let part = prop_oneof![
-        3 => prop::collection::vec(any::<u8>(), 0..40),
-        3 => "[a-zA-Z0-9_/+-]{0,40}".prop_map(String::into_bytes),
-        2 => "[0-9a-fA-F]{0,60}".prop_map(String::into_bytes),
-        2 => r#"["{}:, =&.%]{1,6}"#.prop_map(String::into_bytes),
-        1 => prop::sample::select(vec![&b"\n"[..], b"\r\n", b"\0", b"\0\0"]).prop_map(<[u8]>::to_vec),
-    ];
-    let parts = part.prop_recursive(4, 24, 4, |inner| {
-        prop::collection::vec(
-            (inner, 0..6).prop_map(|(inner, how)| match how {
-                0 => data_encoding::BASE64.encode(&inner).into_bytes(),
-                1 => data_encoding::BASE64URL_NOPAD.encode(&inner).into_bytes(),
-                2 => data_encoding::HEXLOWER.encode(&inner).into_bytes(),
-                3 => inner
-                    .iter()
-                    .flat_map(|byte| format!("%{byte:02X}").into_bytes())
-                    .collect(),
-                4 => data_encoding::BASE64
-                    .encode(&inner)
-                    .as_bytes()
-                    .chunks(9)
-                    .collect::<Vec<_>>()
-                    .join(&b"\n"[..]),
-                _ => inner,
-            }),
-            1..4,
-        )
-        .prop_map(|parts| parts.concat())
+        0
     });
-    parts.prop_map(|mut bytes| {
-        bytes.truncate(600);
-        bytes
-    })
+    (found, rest, budget.is_spent())
+}
+
+#[test]
+fn finds_a_value_in_every_wrapper() {
+    let mut missed = Vec::new();
+    for row in wrapped() {
+        let (found, _, spent) = sights(whole(&row.bytes));
+        if spent || !found.iter().any(|(chain, _)| chain == row.chain) {
+            missed.push((row.name, row.chain, found, spent));
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn finds_containers_behind_other_bytes() {
+    for row in wrapped() {
+        let marked = ["gzip", "zlib,", "zstd", "zip", "base32", "utf16", "base64"];
+        if !marked.iter().any(|mark| row.chain.starts_with(mark)) {
+            continue;
+        }
+        let shifted = [&[0x05, 0xff, b' '], &*row.bytes, b"\xff\xff"].concat();
+        let (found, ..) = sights(whole(&shifted));
+        let at = |wanted: &str| found.iter().find(|(chain, _)| chain.contains(wanted));
+        let inner = row.chain.split(',').next_back().expect("a wrapper");
+        assert!(
+            at(inner).is_some_and(|(_, at)| *at >= 3),
+            "{}: {found:?}",
+            row.name
+        );
+    }
+}
+
+#[test]
+fn finds_what_began_before_the_window_was_new() {
+    for row in wrapped() {
+        if !["hex,zlib,json", "base64,gzip,json", "base64,zlib,json"].contains(&row.chain) {
+            continue;
+        }
+        for open in [false, true] {
+            let window = Window {
+                from: row.bytes.len() * 3 / 5,
+                open,
+                unfinished: Unfinished::Reopen,
+                ..whole(&row.bytes)
+            };
+            let (found, rest, _) = sights(window);
+            assert!(!found.is_empty(), "{}: {rest:?}", row.name);
+        }
+    }
 }

@@ -1,14 +1,16 @@
 use std::ops::Range;
 
 use super::{
-    base64,
+    base32, base64,
     blocks::is_break,
     budget::Budget,
     digits::{BASE64_SHORTEST, Run},
     escapes::{Escapes, Marks},
-    hex, json, percent,
+    hex, json, multipart, percent,
     runs::Runs,
+    scratch::Scratch,
     text::{Layer, Origin, Text},
+    utf16,
     words::Words,
 };
 use crate::event::Wrapper;
@@ -29,91 +31,121 @@ pub struct Window<'a> {
     pub open: bool,
     /// Whether the text as a whole is known to be a JSON document.
     pub json: bool,
+    /// Whether the text as a whole is known to be a multipart message.
+    pub multipart: bool,
     /// What was opened to get at the window, outermost first.
     pub wrappers: &'a [Wrapper],
+    /// Whether compressed data that begins in the window itself is left to a [`Decoder`](super::Decoder).
+    pub streams: bool,
+    /// What is done with containers that the window's end cuts.
+    pub unfinished: Unfinished,
 }
 
-/// Buffers to decode into, used again from walk to walk.
-#[derive(Default)]
-pub struct Scratch {
-    buffers: Vec<Vec<u8>>,
-    runs: Vec<Runs>,
+/// What is done with containers that the end of an open window cuts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unfinished {
+    /// They are read as far as they are there.
+    #[default]
+    Read,
+    /// They are only kept.
+    Leave,
+    /// They are read, those too that began before `from` and were left until now.
+    Reopen,
 }
 
-impl Scratch {
-    /// Bytes of the largest buffer that is kept.
-    const MOST: usize = 1024 * 1024;
+/// How much at the end of a window is still of use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// Bytes that must wait for what comes after them.
+    pub hold: usize,
+    /// Bytes that must be there when more comes: a container begins with them. They may go all the same.
+    pub keep: usize,
+}
 
-    /// An empty buffer, to be given back.
-    pub fn take(&mut self) -> Vec<u8> {
-        let mut buffer = self.buffers.pop().unwrap_or_default();
-        buffer.clear();
-        buffer
-    }
-
-    /// Takes back a buffer.
-    pub fn give(&mut self, buffer: Vec<u8>) {
-        self.buffers.push(buffer);
-    }
-
-    /// Gives back what an unusual walk needed.
-    pub fn trim(&mut self) {
-        self.buffers
-            .retain(|buffer| buffer.capacity() <= Self::MOST);
-        self.runs.retain(|runs| runs.capacity() <= Self::MOST);
+impl Rest {
+    pub(super) fn max(self, other: Rest) -> Rest {
+        Rest {
+            hold: self.hold.max(other.hold),
+            keep: self.keep.max(other.keep),
+        }
     }
 }
 
 /// Shows `visit` every text in `window` that has anything new in it, outer ones first. `visit` says how many bytes at
-/// the text's end must wait for what comes after; the result is how many at the window's end must.
+/// the text's end must wait for what comes after; the result says so of the window's end.
 pub fn walk(
     window: Window<'_>,
     scratch: &mut Scratch,
     budget: &mut Budget,
     visit: &mut dyn FnMut(&Text<'_>) -> usize,
-) -> usize {
+) -> Rest {
+    let whole = !window.cut;
     let text = Text {
         bytes: window.bytes,
         from: window.from,
         cut: window.cut,
         open: window.open,
-        json: window.json || (!window.cut && json::is_document(window.bytes)),
+        more: false,
+        json: window.json || (whole && json::is_document(window.bytes)),
+        multipart: window.multipart || whole && multipart::is_multipart(window.bytes),
+        reopened: window.unfinished == Unfinished::Reopen,
         origin: Origin::Window(window.wrappers),
     };
+    let framing = |wrapper: &&Wrapper| {
+        matches!(
+            wrapper,
+            Wrapper::Chunked | Wrapper::Http2 | Wrapper::Websocket | Wrapper::Mqtt | Wrapper::Coap
+        )
+    };
+    let opened = window.wrappers.len();
+    let opened = opened.saturating_sub(window.wrappers.iter().filter(framing).count());
     Walk {
         budget,
         visit,
         spare: scratch,
+        streams: window.streams,
+        unfinished: window.unfinished,
+        xored: false,
     }
-    .text(&text, DEPTH)
+    .text(&text, DEPTH.saturating_sub(opened))
 }
 
-struct Walk<'w> {
-    budget: &'w mut Budget,
+pub(super) struct Walk<'w> {
+    pub(super) budget: &'w mut Budget,
     visit: &'w mut dyn FnMut(&Text<'_>) -> usize,
-    spare: &'w mut Scratch,
+    pub(super) spare: &'w mut Scratch,
+    pub(super) streams: bool,
+    pub(super) unfinished: Unfinished,
+    /// Whether the text at hand is under a key: nothing is under two.
+    pub(super) xored: bool,
 }
 
 impl Walk<'_> {
-    fn text(&mut self, text: &Text<'_>, depth: usize) -> usize {
-        let own = (self.visit)(text);
+    /// Shows a text, and what is in it, `depth` layers deep.
+    pub(super) fn text(&mut self, text: &Text<'_>, depth: usize) -> Rest {
+        let own = Rest {
+            hold: (self.visit)(text),
+            keep: 0,
+        };
         match depth.checked_sub(1) {
-            Some(deeper) => own.max(self.layers(text, deeper)),
+            Some(deeper) => own
+                .max(self.layers(text, deeper))
+                .max(self.containers(text, deeper)),
             None => own,
         }
     }
 
-    fn layers(&mut self, text: &Text<'_>, depth: usize) -> usize {
-        let mut hold = 0;
+    fn layers(&mut self, text: &Text<'_>, depth: usize) -> Rest {
+        let mut rest = Rest::default();
         let mut escapes = Escapes::new(text.bytes);
         let mut runs: Option<Runs> = None;
         for word in Words::new(text.bytes, text.from) {
             if escapes.are_in(&word) {
-                hold = hold.max(self.escapes(text, &word, &mut escapes, depth));
+                rest = rest.max(self.escapes(text, &word, &mut escapes, depth));
             }
             if word.end > text.from {
-                let runs = runs.get_or_insert_with(|| self.spare.runs.pop().unwrap_or_default());
-                hold = hold.max(self.runs(text, &word, runs, depth));
+                let runs = runs.get_or_insert_with(|| self.spare.take_runs());
+                rest = rest.max(self.runs(text, &word, runs, depth));
                 if runs.len() >= BATCH {
                     self.batch(text, runs, depth);
                 }
@@ -121,10 +153,9 @@ impl Walk<'_> {
         }
         if let Some(mut runs) = runs {
             self.batch(text, &mut runs, depth);
-            runs.renew();
-            self.spare.runs.push(runs);
+            self.spare.give_runs(runs);
         }
-        hold
+        rest
     }
 
     /// Percent-encoding and JSON escapes in a word.
@@ -134,8 +165,8 @@ impl Walk<'_> {
         word: &Range<usize>,
         escapes: &mut Escapes<'_>,
         depth: usize,
-    ) -> usize {
-        let mut hold = 0;
+    ) -> Rest {
+        let mut rest = Rest::default();
         let bytes = text.bytes.get(word.clone()).unwrap_or_default();
         let marks = Marks::of(bytes);
         let mut at = word.start.max(escapes.resolved);
@@ -148,31 +179,31 @@ impl Walk<'_> {
             escapes.resolved = string.end;
             at = string.end;
             if string.end > text.from {
-                hold = hold.max(self.open(text, string, Layer::Json, depth));
+                rest = rest.max(self.open(text, string, Layer::Json, depth));
             }
         }
         if word.end <= text.from {
-            return hold;
+            return rest;
         }
         if marks.percent && percent::has_escape(bytes) {
-            hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: false }, depth));
+            rest = rest.max(self.open(text, word.clone(), Layer::Percent { plus: false }, depth));
         }
         if marks.plus {
             // Nothing further is encoded in it: a blank is part of no encoding.
-            hold = hold.max(self.open(text, word.clone(), Layer::Percent { plus: true }, 0));
+            rest = rest.max(self.open(text, word.clone(), Layer::Percent { plus: true }, 0));
         }
-        hold
+        rest
     }
 
-    /// Base64 and hexadecimal digits in a word. Runs that are whole are only added to a batch.
+    /// Base64, base32 and hexadecimal digits in a word. Runs that are whole are only added to a batch.
     fn runs(
         &mut self,
         text: &Text<'_>,
         word: &Range<usize>,
         runs: &mut Runs,
         depth: usize,
-    ) -> usize {
-        let mut hold = 0;
+    ) -> Rest {
+        let mut rest = Rest::default();
         let mut at = word.start;
         while let Some(run) = runs.base64(text.bytes, at..word.end) {
             at = run.range.end;
@@ -182,21 +213,31 @@ impl Walk<'_> {
             let cut = is_cut(text, run.range.start);
             if cut || goes_on(text, at) {
                 let phases = runs.read(text.bytes, &run, cut);
-                hold = hold.max(self.base64(text, &run, runs, phases, depth));
+                rest = rest.max(self.base64(text, &run, runs, phases, depth));
             } else {
                 runs.add_base64(text.bytes, &run, self.budget);
+            }
+            let mut start = run.range.start;
+            while let Some(run) = runs.base32(text.bytes, start..at) {
+                start = run.range.end;
+                let cut = is_cut(text, run.range.start);
+                if cut || goes_on(text, start) {
+                    rest = rest.max(self.base32(text, &run, runs, cut, depth));
+                } else {
+                    runs.add_base32(text.bytes, &run, self.budget);
+                }
             }
             let mut start = run.range.start;
             while let Some(run) = runs.hex(text.bytes, start..at) {
                 start = run.range.end;
                 if is_cut(text, run.range.start) || goes_on(text, start) {
-                    hold = hold.max(self.hex(text, &run, runs, depth));
+                    rest = rest.max(self.hex(text, &run, runs, depth));
                 } else {
                     runs.add_hex(text.bytes, &run, self.budget);
                 }
             }
         }
-        hold
+        rest
     }
 
     /// A run of base64 that may have begun before the text or may go on after it, at each phase for itself.
@@ -207,33 +248,55 @@ impl Walk<'_> {
         runs: &Runs,
         phases: [bool; 4],
         depth: usize,
-    ) -> usize {
-        let mut hold = 0;
+    ) -> Rest {
+        let mut rest = Rest::default();
         for (phase, _) in phases.iter().enumerate().filter(|(_, tried)| **tried) {
             let part = runs.sextets().get(phase..).unwrap_or_default();
             if part.len() >= BASE64_SHORTEST {
                 let layer = Layer::Base64 { phase };
                 let decode = &mut |out: &mut Vec<u8>| base64::decode(part, out);
-                hold = hold.max(self.decoded(text, run.range.clone(), layer, depth, decode));
+                rest = rest.max(self.decoded(text, run.range.clone(), layer, depth, decode));
             }
         }
-        hold
+        rest
+    }
+
+    /// The same of base32.
+    fn base32(
+        &mut self,
+        text: &Text<'_>,
+        run: &Run,
+        runs: &mut Runs,
+        cut: bool,
+        depth: usize,
+    ) -> Rest {
+        let mut rest = Rest::default();
+        let digits = runs.digits(text.bytes, run);
+        if !base32::is_of_one_case(digits) {
+            return rest;
+        }
+        for phase in 0..if cut { 8 } else { 1 } {
+            let layer = Layer::Base32 { phase };
+            let decode = &mut |out: &mut Vec<u8>| base32::decode(digits, phase, out);
+            rest = rest.max(self.decoded(text, run.range.clone(), layer, depth, decode));
+        }
+        rest
     }
 
     /// The same of hexadecimal digits.
-    fn hex(&mut self, text: &Text<'_>, run: &Run, runs: &mut Runs, depth: usize) -> usize {
-        let mut hold = 0;
+    fn hex(&mut self, text: &Text<'_>, run: &Run, runs: &mut Runs, depth: usize) -> Rest {
+        let mut rest = Rest::default();
         let digits = runs.digits(text.bytes, run);
         for phase in 0..2 {
             let layer = Layer::Hex { phase };
             let decode = &mut |out: &mut Vec<u8>| hex::decode(digits, phase, out);
-            hold = hold.max(self.decoded(text, run.range.clone(), layer, depth, decode));
+            rest = rest.max(self.decoded(text, run.range.clone(), layer, depth, decode));
         }
-        hold
+        rest
     }
 
     /// Shows what is in a batch, all in one text.
-    fn batch(&mut self, outer: &Text<'_>, runs: &mut Runs, depth: usize) {
+    pub(super) fn batch(&mut self, outer: &Text<'_>, runs: &mut Runs, depth: usize) {
         if !runs.is_empty() {
             self.text(&runs.text(outer), depth);
             runs.clear();
@@ -241,13 +304,13 @@ impl Walk<'_> {
     }
 
     /// Opens escapes; one that the end of an open text cuts is left for later.
-    fn open(&mut self, outer: &Text<'_>, range: Range<usize>, layer: Layer, depth: usize) -> usize {
+    fn open(&mut self, outer: &Text<'_>, range: Range<usize>, layer: Layer, depth: usize) -> Rest {
         let mut encoded = outer.bytes.get(range.clone()).unwrap_or_default();
         if goes_on(outer, range.end) {
             let partial = match layer {
                 Layer::Json => json::partial_escape(encoded),
                 Layer::Percent { .. } => percent::partial_escape(encoded),
-                Layer::Base64 { .. } | Layer::Hex { .. } => 0,
+                _ => 0,
             };
             encoded = encoded
                 .get(..encoded.len().saturating_sub(partial))
@@ -259,14 +322,14 @@ impl Walk<'_> {
     }
 
     /// Decodes a range of `outer` and walks what comes out; returns how much of `outer`'s end must wait.
-    fn decoded(
+    pub(super) fn decoded(
         &mut self,
         outer: &Text<'_>,
         range: Range<usize>,
         layer: Layer,
         depth: usize,
         decode: &mut dyn FnMut(&mut Vec<u8>),
-    ) -> usize {
+    ) -> Rest {
         let encoded = outer.bytes.get(range.clone()).unwrap_or_default();
         let known = outer
             .from
@@ -277,7 +340,7 @@ impl Walk<'_> {
         let fresh = layer.expected(encoded.len()).saturating_sub(from);
         if !self.budget.charge(fresh) {
             self.spare.give(decoded);
-            return 0;
+            return Rest::default();
         }
         decoded.clear();
         decode(&mut decoded);
@@ -286,7 +349,10 @@ impl Walk<'_> {
             from,
             cut: is_cut(outer, range.start),
             open: goes_on(outer, range.end),
+            more: outer.more && goes_on(outer, range.end),
             json: json::is_document(&decoded),
+            multipart: multipart::is_multipart(&decoded),
+            reopened: outer.reopened,
             origin: Origin::Decoded {
                 outer,
                 start: range.start,
@@ -294,8 +360,8 @@ impl Walk<'_> {
                 layer,
             },
         };
-        let waiting = self.text(&text, depth);
-        let hold = match waiting {
+        let rest = self.text(&text, depth);
+        let in_outer = |waiting: usize| match waiting {
             0 => 0,
             waiting => {
                 let first = layer.locate(encoded, decoded.len().saturating_sub(waiting));
@@ -305,19 +371,23 @@ impl Walk<'_> {
                     .saturating_sub(range.start.saturating_add(first))
             }
         };
+        let rest = Rest {
+            hold: in_outer(rest.hold),
+            keep: in_outer(rest.keep),
+        };
         self.spare.give(decoded);
-        hold
+        rest
     }
 }
 
 /// Whether what begins at `start` may have begun before the text: before it comes nothing, or line breaks.
-fn is_cut(text: &Text<'_>, start: usize) -> bool {
+pub(super) fn is_cut(text: &Text<'_>, start: usize) -> bool {
     let before = text.bytes.get(..start).unwrap_or_default();
     text.cut && before.iter().rev().all(|&byte| is_break(byte))
 }
 
 /// Whether what ends at `end` may go on after the text: after it comes nothing, or line breaks in the same word.
-fn goes_on(text: &Text<'_>, end: usize) -> bool {
+pub(super) fn goes_on(text: &Text<'_>, end: usize) -> bool {
     let rest = text.bytes.get(end..).unwrap_or_default();
     let ends = || match rest {
         [rest @ .., 0] => rest.contains(&0),
@@ -327,11 +397,20 @@ fn goes_on(text: &Text<'_>, end: usize) -> bool {
 }
 
 impl Layer {
+    /// Appends what an escape or character encoding means.
     fn decode(self, encoded: &[u8], out: &mut Vec<u8>) {
         match self {
             Layer::Percent { plus } => percent::decode(encoded, plus, out),
             Layer::Json => json::decode(encoded, out),
-            Layer::Hex { .. } | Layer::Base64 { .. } => {}
+            Layer::Utf16 { first } => utf16::decode(encoded, first, out),
+            // Digits are decoded by the run, containers by their own machines.
+            Layer::Base64 { .. }
+            | Layer::Hex { .. }
+            | Layer::Base32 { .. }
+            | Layer::Xor { .. }
+            | Layer::Part(_)
+            | Layer::Number
+            | Layer::Container(_) => {}
         }
     }
 
@@ -344,8 +423,11 @@ impl Layer {
             Layer::Base64 { .. } if digits() < base64::LONG => 0,
             Layer::Base64 { phase } => digits().saturating_sub(phase).saturating_mul(6) / 8,
             Layer::Hex { phase } => digits().saturating_sub(phase) / 2,
+            Layer::Base32 { phase } => digits().saturating_sub(phase).saturating_mul(5) / 8,
+            Layer::Xor { .. } | Layer::Part(_) => known,
+            Layer::Number | Layer::Container(_) => 0,
             // An escape that the end cuts counts as its characters, five more than the byte it is.
-            Layer::Percent { .. } | Layer::Json => {
+            Layer::Percent { .. } | Layer::Json | Layer::Utf16 { .. } => {
                 self.decode(before, out);
                 out.len().saturating_sub(5)
             }
@@ -357,13 +439,19 @@ impl Layer {
         match self {
             Layer::Base64 { .. } => encoded.saturating_mul(3) / 4,
             Layer::Hex { .. } => encoded / 2,
-            Layer::Percent { .. } | Layer::Json => encoded,
+            Layer::Base32 { .. } => encoded.saturating_mul(5) / 8,
+            Layer::Number => LONGEST_NUMBER,
+            Layer::Container(_) => 0,
+            _ => encoded,
         }
     }
 }
 
+/// Characters of the longest number that is told in decimal digits.
+const LONGEST_NUMBER: usize = 24;
 /// Decoded runs are shown once they are this many bytes, or the text is at its end.
-const BATCH: usize = 16 * 1024;
+pub(super) const BATCH: usize = 16 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,7 +465,10 @@ mod tests {
             cut: false,
             open: false,
             json: false,
+            multipart: false,
             wrappers: &[],
+            streams: false,
+            unfinished: Unfinished::Read,
         };
         walk(
             window,
@@ -486,7 +577,10 @@ mod tests {
             cut: false,
             open: false,
             json: false,
+            multipart: false,
             wrappers: &[],
+            streams: false,
+            unfinished: Unfinished::Read,
         };
         walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
             texts += 1;
@@ -509,9 +603,12 @@ mod tests {
             cut: false,
             open: true,
             json: false,
+            multipart: false,
             wrappers: &[],
+            streams: false,
+            unfinished: Unfinished::Read,
         };
-        let hold = walk(
+        let rest = walk(
             window,
             &mut Scratch::default(),
             &mut Budget::new(),
@@ -523,6 +620,6 @@ mod tests {
                 }
             },
         );
-        assert_eq!(&encoded[encoded.len() - hold..], "NDkwMTU0Mg");
+        assert_eq!(&encoded[encoded.len() - rest.hold..], "NDkwMTU0Mg");
     }
 }

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, ErrorKind, IoSlice, Read, Write},
     mem::MaybeUninit,
+    net::SocketAddr,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     sync::{
         Arc,
@@ -36,6 +37,7 @@ pub(super) struct Reactor {
     tun: File,
     tun_ready: bool,
     protect: Box<dyn Protect>,
+    sink: Option<SocketAddr>,
     events: Box<dyn FnMut(Event) + Send>,
     inbox: Receiver<Request>,
     finder: Option<Finder>,
@@ -99,6 +101,7 @@ impl Reactor {
             tun: File::from(tun),
             tun_ready: true,
             protect: options.protect,
+            sink: options.sink,
             events: options.events,
             inbox,
             finder: finder.transpose()?,
@@ -306,7 +309,7 @@ impl Reactor {
             let result = {
                 let mut parts = [IoSlice::new(&[]); PARTS];
                 let count = self.engine.send_parts(id, &mut parts);
-                match socket(&self.sockets, id) {
+                match socket(&mut self.sockets, id) {
                     Some(socket) => socket.write(&parts[..count]),
                     None => Err(ErrorKind::NotConnected.into()),
                 }
@@ -325,7 +328,7 @@ impl Reactor {
         }
         let mut lost = Vec::new();
         while let Some(datagram) = self.engine.poll_datagram() {
-            if let Some(socket) = socket(&self.sockets, datagram.socket)
+            if let Some(socket) = socket(&mut self.sockets, datagram.socket)
                 && let Err(error) = socket.send_to(datagram.payload, datagram.to)
             {
                 lost.push((datagram.socket, error.kind()));
@@ -367,6 +370,9 @@ impl Reactor {
     fn command(&mut self, command: Command) {
         let protect = &*self.protect;
         let (id, opened) = match command {
+            Command::Connect { socket, to } if Some(to) == self.sink => {
+                (socket, Ok(Upstream::sink()))
+            }
             Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
             Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
             Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
@@ -384,8 +390,9 @@ impl Reactor {
                 return;
             }
             Command::Shutdown { socket: id } => {
-                if let Some(socket) = socket(&self.sockets, id) {
+                if let Some(socket) = socket(&mut self.sockets, id) {
                     socket.shutdown();
+                    self.list(id);
                 }
                 return;
             }
@@ -397,9 +404,10 @@ impl Reactor {
                 Kind::Connecting | Kind::Stream => Interest::READABLE | Interest::WRITABLE,
                 Kind::Datagram => Interest::READABLE,
             };
-            self.poll
-                .registry()
-                .register(&mut SourceFd(&upstream.raw()), token, interest)?;
+            if let Some(fd) = upstream.raw() {
+                let registry = self.poll.registry();
+                registry.register(&mut SourceFd(&fd), token, interest)?;
+            }
             Ok(upstream)
         });
         match opened {
@@ -408,7 +416,11 @@ impl Reactor {
                 if self.sockets.len() <= at {
                     self.sockets.resize_with(at + 1, || None);
                 }
+                let connected = upstream.kind == Kind::Stream;
                 self.sockets[at] = Some((id, upstream));
+                if connected {
+                    self.tell(id, SocketEvent::Connected);
+                }
             }
             Err(error) => self.tell(id, SocketEvent::Failed(error.kind())),
         }
@@ -448,11 +460,10 @@ impl Reactor {
             if reset {
                 upstream.reset_on_close();
             }
-            // Closing takes it out of the poll instance, too; an error here says that it is out already.
-            let _ = self
-                .poll
-                .registry()
-                .deregister(&mut SourceFd(&upstream.raw()));
+            if let Some(fd) = upstream.raw() {
+                // Closing takes it out of the poll instance, too; an error here says that it is out already.
+                let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+            }
         }
     }
 
@@ -557,8 +568,8 @@ fn index(id: SocketId) -> usize {
     id.to_bits() as u32 as usize
 }
 
-fn socket(sockets: &[Option<(SocketId, Upstream)>], id: SocketId) -> Option<&Upstream> {
-    let (open, upstream) = sockets.get(index(id))?.as_ref()?;
+fn socket(sockets: &mut [Option<(SocketId, Upstream)>], id: SocketId) -> Option<&mut Upstream> {
+    let (open, upstream) = sockets.get_mut(index(id))?.as_mut()?;
     (*open == id).then_some(upstream)
 }
 

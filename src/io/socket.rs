@@ -1,4 +1,4 @@
-//! Upstream sockets.
+//! Upstream ends: sockets, and the sink.
 
 use std::{
     io::{self, ErrorKind, IoSlice, Read},
@@ -8,15 +8,20 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Protect;
+use super::{Protect, sink::Sink};
 
-/// A non-blocking socket and what is known of its readiness (edge-triggered).
+/// A non-blocking end and what is known of its readiness (edge-triggered).
 pub(super) struct Upstream {
-    socket: Socket,
+    end: End,
     pub(super) kind: Kind,
     pub(super) readable: bool,
     /// Stands in the list of sockets to read from.
     pub(super) listed: bool,
+}
+
+enum End {
+    Socket(Socket),
+    Sink(Sink),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +41,7 @@ impl Upstream {
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self {
-            socket,
-            kind: Kind::Connecting,
-            readable: false,
-            listed: false,
-        })
+        Ok(Self::new(End::Socket(socket), Kind::Connecting))
     }
 
     /// Opens a UDP socket, connected where there is one peer.
@@ -54,12 +54,7 @@ impl Upstream {
         if !v6 {
             socket.set_broadcast(true)?;
         }
-        Ok(Self {
-            socket,
-            kind: Kind::Datagram,
-            readable: false,
-            listed: false,
-        })
+        Ok(Self::new(End::Socket(socket), Kind::Datagram))
     }
 
     /// Opens an unprivileged ICMP echo socket (`net.ipv4.ping_group_range`).
@@ -70,62 +65,93 @@ impl Upstream {
             Protocol::ICMPV4
         };
         let socket = open(domain(v6), Type::DGRAM, Some(protocol), protect)?;
-        Ok(Self {
-            socket,
-            kind: Kind::Datagram,
+        Ok(Self::new(End::Socket(socket), Kind::Datagram))
+    }
+
+    /// A remote end to which no packet goes; it is connected.
+    pub(super) fn sink() -> Self {
+        Self::new(End::Sink(Sink::default()), Kind::Stream)
+    }
+
+    fn new(end: End, kind: Kind) -> Self {
+        Self {
+            end,
+            kind,
             readable: false,
             listed: false,
-        })
+        }
     }
 
     /// What a connection attempt came to.
     pub(super) fn take_error(&self) -> io::Result<()> {
-        self.socket.take_error()?.map_or(Ok(()), Err)
+        self.socket()?.take_error()?.map_or(Ok(()), Err)
     }
 
     /// Whether the handshake is over.
     pub(super) fn is_connected(&self) -> bool {
-        self.socket.peer_addr().is_ok()
+        match &self.end {
+            End::Socket(socket) => socket.peer_addr().is_ok(),
+            End::Sink(_) => true,
+        }
     }
 
-    pub(super) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
-        (&self.socket).read(room)
+    pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match &mut self.end {
+            End::Socket(socket) => socket.read(room),
+            End::Sink(sink) => sink.read(room),
+        }
     }
 
-    pub(super) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket
-            .send_vectored_with_flags(parts, libc::MSG_NOSIGNAL)
+    pub(super) fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.end {
+            End::Socket(socket) => socket.send_vectored_with_flags(parts, libc::MSG_NOSIGNAL),
+            End::Sink(sink) => Ok(sink.write(parts)),
+        }
     }
 
     pub(super) fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
-        match self
-            .socket
-            .send_to_with_flags(payload, &to.into(), libc::MSG_NOSIGNAL)
-        {
+        let socket = self.socket()?;
+        match socket.send_to_with_flags(payload, &to.into(), libc::MSG_NOSIGNAL) {
             // A connected socket takes no other address, and needs none.
-            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => self.socket.send(payload),
+            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => socket.send(payload),
             result => result,
         }
     }
 
     pub(super) fn recv_from(&self, room: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (len, from) = super::reactor::recv_from(self.socket.as_fd(), room)?;
+        let (len, from) = super::reactor::recv_from(self.socket()?.as_fd(), room)?;
         let from = from.as_socket().ok_or(ErrorKind::InvalidData)?;
         Ok((len, from))
     }
 
-    pub(super) fn shutdown(&self) {
-        // Fails only where the connection is gone, which the next read tells.
-        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    pub(super) fn shutdown(&mut self) {
+        match &mut self.end {
+            // Fails only where the connection is gone, which the next read tells.
+            End::Socket(socket) => drop(socket.shutdown(std::net::Shutdown::Write)),
+            End::Sink(sink) => {
+                sink.end();
+                self.readable = true;
+            }
+        }
     }
 
     /// Makes closing send a reset.
     pub(super) fn reset_on_close(&self) {
-        let _ = self.socket.set_linger(Some(std::time::Duration::ZERO));
+        if let End::Socket(socket) = &self.end {
+            let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+        }
     }
 
-    pub(super) fn raw(&self) -> RawFd {
-        self.socket.as_raw_fd()
+    /// The descriptor to wait for, where the end has one.
+    pub(super) fn raw(&self) -> Option<RawFd> {
+        self.socket().ok().map(AsRawFd::as_raw_fd)
+    }
+
+    fn socket(&self) -> io::Result<&Socket> {
+        match &self.end {
+            End::Socket(socket) => Ok(socket),
+            End::Sink(_) => Err(ErrorKind::Unsupported.into()),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod world;
 
 mod dns;
 mod faults;
+mod framings;
 mod harness;
 mod http;
 mod icmp;
@@ -23,6 +24,7 @@ mod owner;
 mod program;
 mod recordings;
 mod reload;
+mod sink;
 mod tcp;
 mod tls;
 mod udp;
