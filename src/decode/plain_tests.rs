@@ -51,6 +51,7 @@ fn shown(window: &[u8]) -> BTreeSet<Vec<u8>> {
         json: false,
         multipart: false,
         wrappers: &[],
+        hint: None,
         streams: false,
         unfinished: Unfinished::Read,
     };
