@@ -1,6 +1,8 @@
 use super::{
+    brotli::{Brotli, Memory},
     coding::{Coding, Pool, Progress},
     inflate::{Frame, Inflate},
+    protobuf::Field,
     runs::Runs,
 };
 
@@ -10,6 +12,8 @@ pub struct Scratch {
     buffers: Vec<Vec<u8>>,
     runs: Vec<Runs>,
     inflates: Vec<Inflate>,
+    brotlis: Vec<Memory>,
+    fields: Vec<Vec<Field>>,
     pool: Pool,
 }
 
@@ -18,6 +22,8 @@ impl Scratch {
     const MOST: usize = 1024 * 1024;
     /// Buffers that are kept.
     const MOST_BUFFERS: usize = 16;
+    /// Machines of a kind that are kept: one is at work on a container while what came out of it is tried as another.
+    const MOST_MACHINES: usize = 2;
 
     /// An empty buffer, to be given back.
     pub fn take(&mut self) -> Vec<u8> {
@@ -37,7 +43,9 @@ impl Scratch {
             .retain(|buffer| buffer.capacity() <= Self::MOST);
         self.buffers.truncate(Self::MOST_BUFFERS);
         self.runs.retain(|runs| runs.capacity() <= Self::MOST);
-        self.inflates.truncate(1);
+        self.inflates.truncate(Self::MOST_MACHINES);
+        self.brotlis.truncate(Self::MOST_MACHINES);
+        self.fields.truncate(Self::MOST_MACHINES);
     }
 
     /// Whether `bytes` can be the beginning of compressed data, as far as they go.
@@ -66,6 +74,24 @@ impl Scratch {
     pub(super) fn give_runs(&mut self, mut runs: Runs) {
         runs.renew();
         self.runs.push(runs);
+    }
+
+    /// A machine at the first byte of a Brotli stream, to be given back; it takes at most `most` bytes.
+    pub(super) fn take_brotli(&mut self, most: usize) -> Brotli {
+        Brotli::within(self.brotlis.pop().unwrap_or_default(), most)
+    }
+
+    pub(super) fn give_brotli(&mut self, machine: Brotli) {
+        self.brotlis.push(machine.into_memory());
+    }
+
+    /// Room for the fields of a message, to be given back.
+    pub(super) fn take_fields(&mut self) -> Vec<Field> {
+        self.fields.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_fields(&mut self, fields: Vec<Field>) {
+        self.fields.push(fields);
     }
 
     /// A machine at the first byte of a container, to be given back.

@@ -1,9 +1,9 @@
 //! Containers in a text: what must be read from its first byte on.
 
-use std::ops::Range;
+use std::{io::Write, ops::Range};
 
 use super::{
-    brotli::Brotli,
+    brotli::{Brotli, plain_beginning},
     coding::{Coding, Progress},
     inflate::{self, Frame, Inflate},
     json, magic, multipart, protobuf,
@@ -67,7 +67,9 @@ impl Walk<'_> {
     fn is_all_brotli(&mut self, bytes: &[u8]) -> bool {
         let mut out = self.spare.take();
         let most = WINDOW.min(self.budget.left());
-        let (taken, progress) = Brotli::new(BROTLI_MEMORY).push(bytes, &mut out, most);
+        let mut machine = self.spare.take_brotli(BROTLI_MEMORY);
+        let (taken, progress) = machine.push(bytes, &mut out, most);
+        self.spare.give_brotli(machine);
         self.spare.give(out);
         match progress {
             Progress::Done => taken == bytes.len(),
@@ -195,11 +197,13 @@ impl Walk<'_> {
         depth: usize,
     ) -> (usize, Rest, Progress) {
         let mut source = Unbrotling {
-            machine: Brotli::new(BROTLI_MEMORY),
+            machine: self.spare.take_brotli(BROTLI_MEMORY),
             input: text.bytes.get(range.clone()).unwrap_or_default(),
             at: 0,
         };
-        self.shown(text, range, Wrapper::Brotli, &mut source, depth)
+        let shown = self.shown(text, range, Wrapper::Brotli, &mut source, depth);
+        self.spare.give_brotli(source.machine);
+        shown
     }
 
     /// Walks what a source gives, window by window.
@@ -311,9 +315,14 @@ impl Walk<'_> {
         }
         let inner = protobuf::in_grpc(bytes).unwrap_or(0..bytes.len());
         let message = bytes.get(inner.clone()).unwrap_or_default();
-        if let Some(values) = protobuf::parse(message) {
+        let mut values = self.spare.take_fields();
+        let is_message = protobuf::parse(message, &mut values).is_some();
+        if is_message {
             let start = part.start.saturating_add(inner.start);
-            self.fields(text, start, values, depth);
+            self.fields(text, start, &values, depth);
+        }
+        self.spare.give_fields(values);
+        if is_message {
             return;
         }
         if self.xored(text, part.clone(), depth) {
@@ -339,7 +348,7 @@ impl Walk<'_> {
                 return;
             }
         }
-        if self.budget.charge_try() && is_brotli(bytes) {
+        if self.budget.charge_try() && self.is_brotli(bytes) {
             self.unbrotled(text, part, depth);
         }
     }
@@ -352,8 +361,7 @@ impl Walk<'_> {
         let bytes = text.bytes.get(part.clone()).unwrap_or_default();
         let keys = xor::keys(bytes);
         self.xored = !keys.is_empty();
-        for key in &keys {
-            let key = *key;
+        for key in keys.iter() {
             self.decoded(text, part.clone(), Layer::Xor { key }, depth, &mut |out| {
                 out.extend(bytes.iter().map(|byte| byte ^ key))
             });
@@ -362,13 +370,7 @@ impl Walk<'_> {
     }
 
     /// The values of a protobuf message that begins at `start` of a text.
-    fn fields(
-        &mut self,
-        text: &Text<'_>,
-        start: usize,
-        values: Vec<(Range<usize>, protobuf::Value)>,
-        depth: usize,
-    ) {
+    fn fields(&mut self, text: &Text<'_>, start: usize, values: &[protobuf::Field], depth: usize) {
         let mut runs = self.spare.take_runs();
         for (range, value) in values {
             let range = start.saturating_add(range.start)..start.saturating_add(range.end);
@@ -379,8 +381,11 @@ impl Walk<'_> {
                     let copy = |out: &mut Vec<u8>| out.extend_from_slice(encoded);
                     runs.add(&range, layer, encoded.len(), self.budget, copy);
                 }
-                protobuf::Value::Number(digits) => {
-                    let write = |out: &mut Vec<u8>| out.extend_from_slice(digits.as_bytes());
+                protobuf::Value::Number(number) => {
+                    let write = |out: &mut Vec<u8>| {
+                        // A vector takes all that is written to it.
+                        let _ = write!(out, "{number}");
+                    };
                     let length = Layer::Number.expected(range.len());
                     runs.add(&range, Layer::Number, length, self.budget, write);
                 }
@@ -408,13 +413,24 @@ impl Walk<'_> {
         self.spare.give(out);
         given
     }
-}
 
-/// Whether bytes begin a Brotli stream whose first output reads like text.
-fn is_brotli(bytes: &[u8]) -> bool {
-    let mut out = Vec::new();
-    let (_, progress) = Brotli::new(BROTLI_MEMORY).push(bytes, &mut out, BROTLI_PROBE);
-    progress != Progress::Broken && out.len() >= SHORTEST && protobuf::is_text(&out)
+    /// Whether bytes begin a Brotli stream whose first output reads like text.
+    fn is_brotli(&mut self, bytes: &[u8]) -> bool {
+        // Random bytes begin like this often, and a machine takes megabytes for the window at once.
+        if plain_beginning(bytes)
+            .is_some_and(|plain| !protobuf::is_text(plain.get(..BROTLI_PROBE).unwrap_or(plain)))
+        {
+            return false;
+        }
+        let mut out = self.spare.take();
+        let mut machine = self.spare.take_brotli(BROTLI_MEMORY);
+        let (_, progress) = machine.push(bytes, &mut out, BROTLI_PROBE);
+        let reads =
+            progress != Progress::Broken && out.len() >= SHORTEST && protobuf::is_text(&out);
+        self.spare.give_brotli(machine);
+        self.spare.give(out);
+        reads
+    }
 }
 
 struct Inflating<'a> {
