@@ -346,7 +346,7 @@ fn expand(script: &[u8]) -> Vec<u8> {
 }
 
 /// Base64, hexadecimal, percent-encoding or JSON escapes, written the plain way.
-fn wrap(layer: u8, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn wrap(layer: u8, bytes: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     match layer & 3 {
         0 => {
@@ -393,5 +393,5 @@ fn rules(leak: &'static str) -> &'static Rules {
     if leak == "allow" { allow } else { block }
 }
 
-const IMEI: &str = "490154203237518";
+pub(super) const IMEI: &str = "490154203237518";
 const MAIL: &str = "kari.nordmann@mail.example";

@@ -1,6 +1,7 @@
 //! What fuzzing and the replay of the committed corpus (`tests/fuzz_corpus.rs`) run: one function a target, which panics
 //! where the library broke a promise.
 
+pub mod containers;
 pub mod inspection;
 
 use std::{
@@ -36,6 +37,8 @@ pub const TARGETS: &[Target] = &[
     ("recording", recording),
     ("decode", inspection::decode),
     ("stream", inspection::stream),
+    ("containers", containers::containers),
+    ("coding", containers::coding),
     ("http2", inspection::http2),
     ("websocket", inspection::websocket),
     ("mqtt", inspection::mqtt),

@@ -1,3 +1,5 @@
+use serde::Serialize;
+
 /// What may still be spent on decoding: one counter over all branches of a unit, charged by output bytes and calls.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -7,7 +9,7 @@ pub struct Budget {
 }
 
 /// What reading a message took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Effort {
     /// Bytes that arrived.
     pub arrived: u64,
@@ -15,6 +17,17 @@ pub struct Effort {
     pub decoded: u64,
     /// How often a decoder was called.
     pub calls: u64,
+}
+
+impl Effort {
+    /// Both together.
+    pub fn and(self, other: Effort) -> Effort {
+        Effort {
+            arrived: self.arrived.saturating_add(other.arrived),
+            decoded: self.decoded.saturating_add(other.decoded),
+            calls: self.calls.saturating_add(other.calls),
+        }
+    }
 }
 
 impl Budget {

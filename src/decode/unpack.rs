@@ -187,7 +187,7 @@ impl Walk<'_> {
                 }
                 break (Rest::default(), progress);
             }
-            self.budget.charge(fresh);
+            let paid = self.budget.charge(fresh);
             if !cut {
                 json = json::is_document(&decoded);
                 multipart = multipart::is_multipart(&decoded);
@@ -214,7 +214,7 @@ impl Walk<'_> {
                 },
             };
             let rest = self.text(&text, depth);
-            if progress != Progress::Full {
+            if progress != Progress::Full || !paid {
                 break (rest, progress);
             }
             if rest.keep > 0 {

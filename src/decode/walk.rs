@@ -139,7 +139,12 @@ pub fn walk(
         reopened: window.unfinished == Unfinished::Reopen,
         origin: Origin::Window(window.wrappers),
     };
-    let framing = |wrapper: &&Wrapper| matches!(wrapper, Wrapper::Chunked);
+    let framing = |wrapper: &&Wrapper| {
+        matches!(
+            wrapper,
+            Wrapper::Chunked | Wrapper::Http2 | Wrapper::Websocket | Wrapper::Mqtt | Wrapper::Coap
+        )
+    };
     let opened = window.wrappers.len();
     let opened = opened.saturating_sub(window.wrappers.iter().filter(framing).count());
     Walk {

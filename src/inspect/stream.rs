@@ -4,7 +4,10 @@ use super::{
     Context, Gate, Notice, Step, datagram::Handshake, message::Message, mux::Mux,
     patience::Patience, scanner::Scanner, tls::Tls, turn::Turn, unit::Unit,
 };
-use crate::event::{Action, Kind, Opaque, Place, Proto, Verdict};
+use crate::{
+    decode::Effort,
+    event::{Action, Kind, Opaque, Place, Proto, Verdict},
+};
 
 /// Inspection of the outbound direction of one flow.
 ///
@@ -63,7 +66,7 @@ pub(super) enum Phase {
     Dns,
     /// Plain bytes; `watched` of them were looked through for the beginning of TLS.
     Raw {
-        text: Scanner,
+        text: Box<Scanner>,
         watched: usize,
     },
 }
@@ -139,6 +142,19 @@ impl Stream {
     /// Why what goes now cannot be read, if so.
     pub fn opaque(&self) -> Option<Opaque> {
         self.opaque
+    }
+
+    /// What reading the stream took so far; of messages that take turns (HTTP/2) it is not counted.
+    pub fn effort(&self) -> Effort {
+        let effort = self.unit.effort();
+        match self.proto {
+            // What begins a unit was granted to the one before it as well.
+            Proto::Tcp => Effort {
+                arrived: self.seen,
+                ..effort
+            },
+            Proto::Udp | Proto::Icmp => effort,
+        }
     }
 
     /// Runs with the caller's buffers.

@@ -12,6 +12,7 @@ use crate::{
     policy::Config,
 };
 
+mod effort;
 mod wrapping;
 
 pub(super) const IMEI: &str = "490154203237518";

@@ -80,7 +80,7 @@ impl Stream {
         self.searched = self.searched.min(start);
         self.opaque = None;
         Phase::Raw {
-            text: Scanner::new(Place::Stream, &[], start),
+            text: Box::new(Scanner::new(Place::Stream, &[], start)),
             watched: 0,
         }
     }
@@ -94,7 +94,7 @@ impl Stream {
         before: &[u8],
         cx: &Context<'_>,
     ) -> Phase {
-        let mut text = Scanner::new(Place::Stream, &[], start);
+        let mut text = Box::new(Scanner::new(Place::Stream, &[], start));
         let wire = at.saturating_sub(before.len() as u64);
         text.inherit(before, wire, cx.rules.detector.context());
         self.opaque = None;
@@ -221,7 +221,7 @@ impl Stream {
 
     pub(super) fn raw(
         &mut self,
-        mut text: Scanner,
+        mut text: Box<Scanner>,
         mut watched: usize,
         rest: &[u8],
         call: Call,

@@ -2,7 +2,7 @@ use std::{cmp::Reverse, sync::Arc};
 
 use super::{Context, Notice};
 use crate::{
-    decode::{Budget, Scratch},
+    decode::{Budget, Effort, Scratch},
     detect::Sighting,
     event::{Action, Confidence, Finding, Kind, Opaque, Place, Verdict, Wrapper},
 };
@@ -12,6 +12,8 @@ use crate::{
 pub(super) struct Unit {
     found: Found,
     budget: Budget,
+    /// What reading the units before it took.
+    before: Effort,
     told_budget: bool,
     /// Something could not be followed.
     lost: bool,
@@ -43,6 +45,7 @@ pub(super) struct Stands {
 impl Unit {
     /// Begins the next unit.
     pub(super) fn renew(&mut self) {
+        self.before = self.effort();
         self.found = Found::default();
         self.budget = Budget::default();
         self.told_budget = false;
@@ -67,6 +70,11 @@ impl Unit {
     /// Whether something in it was left unread.
     pub(super) fn is_spent(&self) -> bool {
         self.budget.is_spent() || self.lost
+    }
+
+    /// What reading took, from the first unit on.
+    pub(super) fn effort(&self) -> Effort {
+        self.before.and(self.budget.effort())
     }
 
     pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget, &mut Scratch) {

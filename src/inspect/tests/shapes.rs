@@ -56,10 +56,10 @@ fn flows() -> Vec<(Vec<u8>, Vec<Kind>)> {
             format!("GET /a?gaid={GAID}&email=kari%40mail.example&t=1700000000000 HTTP/1.1\r\nHost: a.example\r\n\r\n").into_bytes(),
             vec![AdvertisingId, Email],
         ),
-        (format!("imei=352099001761481;tac=12345\nmail: kari@mail.example\n").into_bytes(), vec![Imei, Email, Tac]),
-        (format!("n=Home;id={IMEI}\n").into_bytes(), vec![Imei, Ssid]),
+        (b"imei=352099001761481;tac=12345\nmail: kari@mail.example\n".to_vec(), vec![Imei, Email, Tac]),
+        (["n=Home;id=", IMEI, "\n"].concat().into_bytes(), vec![Imei, Ssid]),
         (b"n=Home;id=490154203237519\n".to_vec(), vec![]),
-        (format!("apps {apps}\n").into_bytes(), vec![InstalledApps]),
+        (["apps ", apps, "\n"].concat().into_bytes(), vec![InstalledApps]),
         (apps.rsplit_once(';').expect("a list").0.into(), vec![]),
         ([b"\0\x01\x02", &pair[..], b"\xfe\xff\0"].concat(), vec![Location]),
     ]
