@@ -49,6 +49,7 @@ pub fn containers(script: &[u8]) {
             json: false,
             multipart: false,
             wrappers: &[],
+            hint: None,
             streams: false,
             unfinished: Unfinished::Read,
         };

@@ -38,6 +38,7 @@ pub fn decode(script: &[u8]) {
         json: false,
         multipart: false,
         wrappers: &[],
+        hint: None,
         streams: false,
         unfinished: Unfinished::Read,
     };
@@ -57,7 +58,7 @@ pub fn decode(script: &[u8]) {
         text.bytes.len() / 2
     });
     assert!(rest.hold.max(rest.keep) <= window.len());
-    assert!(shown <= window.len() + 65 * 1024 + 24 * window.len());
+    assert!(shown <= window.len() + 257 * 1024 + 24 * window.len());
     assert!(found || budget.is_spent());
 }
 
@@ -382,8 +383,11 @@ fn rules(leak: &'static str) -> &'static Rules {
     let make = |leak: &str| {
         let identity = format!("imei = \"{IMEI}\"\nemail = \"{MAIL}\"");
         let identity = Identity::parse("identity", &identity).expect("a good identity");
-        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\""))
-            .and_then(|config| Policy::new(config, Vec::new()));
+        let policy = Config::parse(
+            "policy",
+            &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\""),
+        )
+        .and_then(|config| Policy::new(config, Vec::new()));
         Rules {
             detector: Arc::new(Detector::new(&identity, &[1; 32])),
             policy: Arc::new(policy.expect("a good policy")),

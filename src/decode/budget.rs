@@ -31,7 +31,7 @@ impl Effort {
 }
 
 impl Budget {
-    /// A budget for a unit of which nothing has arrived yet: 64 KiB.
+    /// A budget for a unit of which nothing has arrived yet: 256 KiB, so that a small body may be well compressed.
     pub fn new() -> Self {
         Self {
             left: INITIAL,
@@ -104,7 +104,7 @@ impl Default for Budget {
 }
 
 /// What a unit may spend before any of it has arrived.
-const INITIAL: u64 = 64 * 1024;
+const INITIAL: u64 = 256 * 1024;
 /// Decoded bytes for one byte on the wire, over all branches: four base64 phases cost 3, and a nested one as much again.
 const RATIO: u64 = 24;
 /// What may be spent for every arrival, however small.
@@ -114,4 +114,4 @@ const LIMIT: u64 = 16 * 1024 * 1024;
 /// What a decoder call costs beside its output.
 const CALL: u64 = 16;
 /// What setting up a decompressor costs.
-const TRY: u64 = 256;
+const TRY: u64 = 64;

@@ -49,6 +49,7 @@ fn whole(bytes: &[u8]) -> Window<'_> {
         json: false,
         multipart: false,
         wrappers: &[],
+        hint: None,
         streams: false,
         unfinished: Unfinished::Read,
     }

