@@ -9,7 +9,7 @@ mod floor;
 mod score;
 mod sender;
 
-use std::{collections::BTreeSet, path::Path, process::Command};
+use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 
 use case::{Case, Half};
 use score::Table;
@@ -52,25 +52,38 @@ fn finds_nothing_of_somebody_one_character_off() {
 
 #[test]
 fn finds_the_same_wherever_a_stream_is_cut() {
+    let differing = differing_if_cut(Duration::ZERO);
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn finds_the_same_where_a_sender_pauses() {
+    // Longer than a unit is held for, shorter than the tail of a stream is.
+    let differing = differing_if_cut(Duration::from_millis(300));
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+fn differing_if_cut(pause: Duration) -> Vec<String> {
     let mut differing = Vec::new();
     for half in Half::ALL {
         let sender = Sender::of(half);
         for (index, case) in case::read(half).into_iter().enumerate() {
             let whole = score::places(&sender.whole(&case));
-            for turn in 0..3 {
-                let cuts = sender::cuts(case.sent(), index as u64 * 8 + turn);
-                let pieces = score::places(&sender.cut(&case, &cuts));
-                if pieces != whole {
-                    differing.push(format!(
-                        "{case}: {whole:?}, but {pieces:?} if cut at {cuts:?}"
-                    ));
-                    break;
-                }
-            }
+            let mut turns =
+                (0..TURNS).map(|turn| sender::cuts(case.sent(), index as u64 * 8 + turn));
+            let differs = turns.find_map(|cuts| {
+                let pieces = score::places(&sender.cut(&case, &cuts, pause));
+                (pieces != whole)
+                    .then(|| format!("{case}: {whole:?}, but {pieces:?} if cut at {cuts:?}"))
+            });
+            differing.extend(differs);
         }
     }
-    assert!(differing.is_empty(), "{}", differing.join("\n"));
+    differing
 }
+
+/// How often each stream is cut anew.
+const TURNS: u64 = 3;
 
 #[test]
 fn finds_the_same_in_packets_that_come_out_of_order_and_in_fragments() {
