@@ -175,6 +175,12 @@ pub fn places(findings: &[Finding]) -> BTreeSet<(String, String, String)> {
         .collect()
 }
 
+/// The kinds of registered values that were found.
+pub fn exact_kinds(findings: &[Finding]) -> BTreeSet<String> {
+    let exact = findings.iter().filter(|finding| is_exact(finding));
+    exact.map(|finding| finding.kind.to_string()).collect()
+}
+
 pub fn is_exact(finding: &Finding) -> bool {
     finding.confidence == Confidence::Exact
 }
