@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use divan::{Bencher, black_box, counter::BytesCount};
 use payload::Content;
 use untold::{
-    decode::{self, Budget, Scratch, Unfinished, Window},
+    decode::{self, Budget, Scratch, Window},
     detect::{Detector, Hit},
     event::Proto,
     inspect::{Context, Inspector, Notice, Request, Rules, Stream},
@@ -52,18 +52,7 @@ fn walk(bencher: Bencher<'_, '_>, case: &Case) {
         for chunk in bytes.chunks(case.chunk) {
             let mut budget = Budget::new();
             budget.grant(chunk.len());
-            let window = Window {
-                bytes: chunk,
-                from: 0,
-                cut: false,
-                open: false,
-                json: false,
-                multipart: false,
-                wrappers: &[],
-                hint: None,
-                streams: false,
-                unfinished: Unfinished::Read,
-            };
+            let window = Window::whole(chunk);
             decode::walk(window, &mut scratch, &mut budget, &mut |text| {
                 shown += text.bytes.len();
                 0

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range};
 use proptest::prelude::*;
 
 use super::{
-    Budget, DEPTH, Scratch, Unfinished, Window, percent,
+    Budget, DEPTH, Scratch, Window, percent,
     text::{Layer, Origin, Text},
     walk,
 };
@@ -43,18 +43,7 @@ fn shown(window: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut shown = BTreeSet::new();
     let mut budget = Budget::new();
     budget.grant(1 << 20);
-    let window = Window {
-        bytes: window,
-        from: 0,
-        cut: false,
-        open: false,
-        json: false,
-        multipart: false,
-        wrappers: &[],
-        hint: None,
-        streams: false,
-        unfinished: Unfinished::Read,
-    };
+    let window = Window::whole(window);
     walk(
         window,
         &mut Scratch::default(),

@@ -44,6 +44,24 @@ pub struct Window<'a> {
     pub unfinished: Unfinished,
 }
 
+impl<'a> Window<'a> {
+    /// All of a text of which nothing else is known.
+    pub fn whole(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            from: 0,
+            cut: false,
+            open: false,
+            json: false,
+            multipart: false,
+            wrappers: &[],
+            hint: None,
+            streams: false,
+            unfinished: Unfinished::Read,
+        }
+    }
+}
+
 /// What is done with containers that the end of an open window cuts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unfinished {
@@ -464,18 +482,7 @@ mod tests {
     /// Every place where `needle` shows up: chain and index in the window.
     fn find(window: &[u8], needle: &str) -> Vec<(Vec<Wrapper>, usize)> {
         let mut found = Vec::new();
-        let window = Window {
-            bytes: window,
-            from: 0,
-            cut: false,
-            open: false,
-            json: false,
-            multipart: false,
-            wrappers: &[],
-            hint: None,
-            streams: false,
-            unfinished: Unfinished::Read,
-        };
+        let window = Window::whole(window);
         walk(
             window,
             &mut Scratch::default(),
@@ -577,18 +584,7 @@ mod tests {
         let bomb = bomb.repeat(200);
         let mut budget = Budget::new();
         let (mut texts, mut bytes) = (0usize, 0usize);
-        let window = Window {
-            bytes: bomb.as_bytes(),
-            from: 0,
-            cut: false,
-            open: false,
-            json: false,
-            multipart: false,
-            wrappers: &[],
-            hint: None,
-            streams: false,
-            unfinished: Unfinished::Read,
-        };
+        let window = Window::whole(bomb.as_bytes());
         walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
             texts += 1;
             bytes += text.bytes.len();
@@ -605,16 +601,8 @@ mod tests {
     fn says_how_much_of_the_wire_an_unfinished_text_holds() {
         let encoded = base64("id=4901542").replace('=', "");
         let window = Window {
-            bytes: encoded.as_bytes(),
-            from: 0,
-            cut: false,
             open: true,
-            json: false,
-            multipart: false,
-            wrappers: &[],
-            hint: None,
-            streams: false,
-            unfinished: Unfinished::Read,
+            ..Window::whole(encoded.as_bytes())
         };
         let rest = walk(
             window,
