@@ -81,6 +81,8 @@ impl Brotli {
             );
             out.truncate(length.saturating_add(written.min(room)));
             match result {
+                // It asks for input although there was no room for all that it had.
+                BrotliResult::NeedsMoreInput if free == 0 => {}
                 BrotliResult::NeedsMoreOutput => {}
                 BrotliResult::NeedsMoreInput => return (taken, Progress::Starved),
                 BrotliResult::ResultSuccess => {
