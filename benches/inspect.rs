@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use divan::{Bencher, black_box, counter::BytesCount};
 use payload::Content;
 use untold::{
-    decode::{self, Budget, Scratch, Window},
+    decode::{self, Budget, Scratch, Unfinished, Window},
     detect::{Detector, Hit},
     event::Proto,
     inspect::{Context, Inspector, Notice, Request, Rules, Stream},
@@ -58,7 +58,11 @@ fn walk(bencher: Bencher<'_, '_>, case: &Case) {
                 cut: false,
                 open: false,
                 json: false,
+                multipart: false,
                 wrappers: &[],
+                hint: None,
+                streams: false,
+                unfinished: Unfinished::Read,
             };
             decode::walk(window, &mut scratch, &mut budget, &mut |text| {
                 shown += text.bytes.len();
