@@ -51,7 +51,14 @@ impl Content {
                 }
                 Content::Text => {
                     bytes.extend(word(&mut random).bytes());
-                    bytes.extend(if random.next().is_multiple_of(8) { ".\n" } else { " " }.bytes());
+                    bytes.extend(
+                        if random.next().is_multiple_of(8) {
+                            ".\n"
+                        } else {
+                            " "
+                        }
+                        .bytes(),
+                    );
                 }
                 Content::HexJson => bytes.extend(hex_json(&mut random).bytes()),
                 Content::Base64 => {
