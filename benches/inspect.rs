@@ -53,7 +53,7 @@ fn walk(bencher: Bencher<'_, '_>, case: &Case) {
             let mut budget = Budget::new();
             budget.grant(chunk.len());
             let window = Window::whole(chunk);
-            decode::walk(window, &mut scratch, &mut budget, &mut |text| {
+            decode::walk(window, &mut scratch, &mut budget, &mut |text, _| {
                 shown += text.bytes.len();
                 0
             });

@@ -45,19 +45,24 @@ pub fn containers(script: &[u8]) {
             open,
             ..Window::whole(&sent)
         };
-        let rest = walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
-            shown += text.bytes.len();
-            for index in (0..text.bytes.len()).step_by(text.bytes.len() / 4 + 1) {
-                assert!(text.origin(index) <= sent.len());
-                assert!(text.chain(index).len() <= 16);
-            }
-            let value = IMEI.as_bytes();
-            found |= text
-                .bytes
-                .windows(value.len())
-                .any(|window| window == value);
-            0
-        });
+        let rest = walk(
+            window,
+            &mut Scratch::default(),
+            &mut budget,
+            &mut |text, _| {
+                shown += text.bytes.len();
+                for index in (0..text.bytes.len()).step_by(text.bytes.len() / 4 + 1) {
+                    assert!(text.origin(index) <= sent.len());
+                    assert!(text.chain(index).len() <= 16);
+                }
+                let value = IMEI.as_bytes();
+                found |= text
+                    .bytes
+                    .windows(value.len())
+                    .any(|window| window == value);
+                0
+            },
+        );
         assert!(rest.hold.max(rest.keep) <= sent.len());
         assert!(shown as u64 <= 3 * (budget.effort().decoded + sent.len() as u64) + 64 * 1024);
         let is_marked = how & 3 < 2;

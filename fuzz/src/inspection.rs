@@ -34,21 +34,26 @@ pub fn decode(script: &[u8]) {
         open: after.len() % 2 == 1,
         ..Window::whole(&window)
     };
-    let rest = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
-        shown += text.bytes.len();
-        let mut last = 0;
-        for index in (0..text.bytes.len()).step_by(text.bytes.len() / 8 + 1) {
-            let origin = text.origin(index);
-            assert!(origin <= window.len());
-            assert!(origin >= last || !text.chain(index).is_empty());
-            last = origin;
-        }
-        found |= text
-            .bytes
-            .windows(IMEI.len())
-            .any(|window| window == IMEI.as_bytes());
-        text.bytes.len() / 2
-    });
+    let rest = walk(
+        bounds,
+        &mut Scratch::default(),
+        &mut budget,
+        &mut |text, _| {
+            shown += text.bytes.len();
+            let mut last = 0;
+            for index in (0..text.bytes.len()).step_by(text.bytes.len() / 8 + 1) {
+                let origin = text.origin(index);
+                assert!(origin <= window.len());
+                assert!(origin >= last || !text.chain(index).is_empty());
+                last = origin;
+            }
+            found |= text
+                .bytes
+                .windows(IMEI.len())
+                .any(|window| window == IMEI.as_bytes());
+            text.bytes.len() / 2
+        },
+    );
     assert!(rest.hold.max(rest.keep) <= window.len());
     assert!(shown <= window.len() + 257 * 1024 + 24 * window.len());
     assert!(found || budget.is_spent());

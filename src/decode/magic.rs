@@ -1,20 +1,24 @@
 //! Where in a text something may begin that says by its first bytes what it is.
 
-use super::inflate;
+use super::{inflate, skim};
 use crate::event::Wrapper;
 
 /// The first place at `at` or later where a container may begin, and which.
 pub(super) fn find(bytes: &[u8], at: usize) -> Option<(usize, Wrapper)> {
     let mut at = at;
-    while let Some(block) = bytes.get(at..at.saturating_add(BLOCK).saturating_add(1)) {
-        if may_begin(block)
-            && let Some(found) = look(bytes, at, at.saturating_add(BLOCK))
-        {
-            return Some(found);
+    loop {
+        let start = skim::find_container(bytes, at)?;
+        if let Some(wrapper) = of(bytes.get(start..)?) {
+            return Some((start, wrapper));
         }
-        at = at.saturating_add(BLOCK);
+        at = start.saturating_add(1);
     }
-    look(bytes, at, bytes.len())
+}
+
+/// The same of Zstandard alone.
+pub(super) fn find_zstd(bytes: &[u8], at: usize) -> Option<(usize, Wrapper)> {
+    let found = memchr::memmem::find(bytes.get(at..)?, &ZSTD)?;
+    Some((at.saturating_add(found), Wrapper::Zstd))
 }
 
 /// Which container a text begins as, if any.
@@ -32,24 +36,7 @@ pub(super) fn of(text: &[u8]) -> Option<Wrapper> {
     }
 }
 
-fn look(bytes: &[u8], from: usize, to: usize) -> Option<(usize, Wrapper)> {
-    (from..to).find_map(|at| Some((at, of(bytes.get(at..)?)?)))
-}
-
-/// Whether the first two bytes of a container stand anywhere in a block, its last byte being that of the next.
-fn may_begin(block: &[u8]) -> bool {
-    let rest = block.get(1..).unwrap_or_default();
-    let mut any = 0;
-    for (a, b) in block.iter().zip(rest) {
-        any |= u8::from((*a == 0x1f) & (*b == 0x8b))
-            | u8::from((*a == b'P') & (*b == b'K'))
-            | u8::from((*a == 0x28) & (*b == 0xb5))
-            | u8::from((*a == 0x78) & ((*b == 0x9c) | (*b == 0xda) | (*b == 1) | (*b == 0x5e)));
-    }
-    any != 0
-}
-
-const BLOCK: usize = 256;
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Bytes that [`of`] looks at.
 pub(super) const LONGEST: usize = 4;
 

@@ -9,7 +9,7 @@
 //! they are; what begins with nothing that tells (bare DEFLATE, Brotli, protobuf, XOR) is tried on whole tokens and bodies.
 //! A container that the window's end cuts is kept ([`Rest::keep`]) and read again when more is there; the content coding of
 //! a stream is undone by a [`Decoder`] as it comes.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(
@@ -39,6 +39,8 @@ mod plain_tests;
 mod protobuf;
 mod runs;
 mod scratch;
+#[allow(unsafe_code)]
+mod skim;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
@@ -55,6 +57,8 @@ pub use coding::{Coding, Decoder, Lease, Pool, Progress};
 pub use json::is_document;
 pub use multipart::is_multipart;
 pub use scratch::Scratch;
+pub(crate) use skim::Kind;
+pub use skim::Skim;
 pub use text::Text;
 pub use walk::{DEPTH, Rest, Unfinished, Window, walk};
 pub use words::run_across;

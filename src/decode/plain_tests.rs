@@ -48,7 +48,7 @@ fn shown(window: &[u8]) -> BTreeSet<Vec<u8>> {
         window,
         &mut Scratch::default(),
         &mut budget,
-        &mut |text: &Text<'_>| {
+        &mut |text: &Text<'_>, _| {
             match text.origin {
                 _ if is_from_other(text) => {}
                 Origin::Window(_) | Origin::Decoded { .. } => {

@@ -4,6 +4,7 @@ use super::{
     inflate::{Frame, Inflate},
     protobuf::Field,
     runs::Runs,
+    skim::Skim,
 };
 
 /// Buffers to decode into, used again from walk to walk.
@@ -14,6 +15,7 @@ pub struct Scratch {
     inflates: Vec<Inflate>,
     brotlis: Vec<Memory>,
     fields: Vec<Vec<Field>>,
+    skims: Vec<Skim>,
     pool: Pool,
 }
 
@@ -43,6 +45,7 @@ impl Scratch {
             .retain(|buffer| buffer.capacity() <= Self::MOST);
         self.buffers.truncate(Self::MOST_BUFFERS);
         self.runs.retain(|runs| runs.capacity() <= Self::MOST);
+        self.skims.retain(|skim| skim.capacity() <= Self::MOST);
         self.inflates.truncate(Self::MOST_MACHINES);
         self.brotlis.truncate(Self::MOST_MACHINES);
         self.fields.truncate(Self::MOST_MACHINES);
@@ -74,6 +77,15 @@ impl Scratch {
     pub(super) fn give_runs(&mut self, mut runs: Runs) {
         runs.renew();
         self.runs.push(runs);
+    }
+
+    /// Room for what the blocks of a text hold, to be given back.
+    pub(super) fn take_skim(&mut self) -> Skim {
+        self.skims.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_skim(&mut self, skim: Skim) {
+        self.skims.push(skim);
     }
 
     /// A machine at the first byte of a Brotli stream, to be given back; it takes at most `most` bytes.

@@ -45,12 +45,17 @@ fn sights(window: Window<'_>) -> (Vec<(String, usize)>, Rest, bool) {
     let mut budget = Budget::new();
     budget.grant(window.bytes.len());
     let mut found = Vec::new();
-    let rest = walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
-        for at in memchr::memmem::find_iter(text.bytes, IMEI.as_bytes()) {
-            found.push((names(&text.chain(at)), text.origin(at)));
-        }
-        0
-    });
+    let rest = walk(
+        window,
+        &mut Scratch::default(),
+        &mut budget,
+        &mut |text, _| {
+            for at in memchr::memmem::find_iter(text.bytes, IMEI.as_bytes()) {
+                found.push((names(&text.chain(at)), text.origin(at)));
+            }
+            0
+        },
+    );
     (found, rest, budget.is_spent())
 }
 

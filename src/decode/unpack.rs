@@ -7,6 +7,7 @@ use super::{
     coding::{Coding, Progress},
     inflate::{self, Frame, Inflate},
     json, magic, multipart, protobuf,
+    skim::{Kind, Skim},
     text::{Layer, Origin, Text},
     utf16,
     walk::{BATCH, Rest, Unfinished, Walk, goes_on, is_cut},
@@ -26,7 +27,7 @@ trait Source {
 
 impl Walk<'_> {
     /// Shows what is in the containers of a text.
-    pub(super) fn containers(&mut self, text: &Text<'_>, depth: usize) -> Rest {
+    pub(super) fn containers(&mut self, text: &Text<'_>, skim: &Skim, depth: usize) -> Rest {
         let whole = !text.cut || text.reopened;
         let first = if whole {
             0
@@ -40,7 +41,7 @@ impl Walk<'_> {
             return Rest::default();
         }
         let mut rest = self.marked(text, first, depth);
-        rest = rest.max(self.utf16(text, depth));
+        rest = rest.max(self.utf16(text, skim, depth));
         if !text.cut && !text.open {
             for part in text.parts() {
                 self.unmarked(text, part, depth);
@@ -82,12 +83,13 @@ impl Walk<'_> {
     fn marked(&mut self, text: &Text<'_>, first: usize, depth: usize) -> Rest {
         let mut rest = Rest::default();
         let mut at = first;
-        while let Some((start, wrapper)) = magic::find(text.bytes, at) {
+        let find = if self.streams && text.is_window() {
+            magic::find_zstd
+        } else {
+            magic::find
+        };
+        while let Some((start, wrapper)) = find(text.bytes, at) {
             at = start.saturating_add(1);
-            let streams = self.streams && text.is_window() && wrapper != Wrapper::Zstd;
-            if streams {
-                continue;
-            }
             let end = text.end_of_part(start);
             let cut = goes_on(text, end);
             if cut && self.unfinished == Unfinished::Leave {
@@ -275,13 +277,13 @@ impl Walk<'_> {
     }
 
     /// UTF-16 of either byte order.
-    fn utf16(&mut self, text: &Text<'_>, depth: usize) -> Rest {
+    fn utf16(&mut self, text: &Text<'_>, skim: &Skim, depth: usize) -> Rest {
         let mut rest = Rest::default();
-        if memchr::memchr(0, text.bytes.get(text.from..).unwrap_or_default()).is_none() {
+        if skim.next(Kind::Wide, text.from).is_none() {
             return rest;
         }
         let mut runs = self.spare.take_runs();
-        for run in utf16::runs(text.bytes, text.from) {
+        for run in utf16::runs(text.bytes, text.from, skim) {
             let encoded = text.bytes.get(run.clone()).unwrap_or_default();
             let own = utf16::first(encoded);
             // The first or the last character may be a neighbour's, and the other byte order meant.

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
+use super::skim::{Kind, Skim};
+
 /// Runs of characters and NULs in turn that are long enough for a value.
-pub(super) fn runs(bytes: &[u8], from: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn runs(bytes: &[u8], from: usize, skim: &Skim) -> impl Iterator<Item = Range<usize>> {
     let mut at = start_of_run(bytes, from);
     std::iter::from_fn(move || {
         loop {
+            at = skim.next(Kind::Wide, at)?;
             let nul = at.saturating_add(memchr::memchr(0, bytes.get(at..)?)?);
             let start = match nul.checked_sub(1).filter(|before| *before >= at) {
                 Some(before) if bytes.get(before).is_some_and(|byte| is_character(*byte)) => before,
@@ -86,7 +89,7 @@ mod tests {
             decode(run, first(run), &mut out);
             String::from_utf8(out).expect("UTF-8")
         };
-        runs(bytes, 0).map(text).collect()
+        runs(bytes, 0, &Skim::of(bytes)).map(text).collect()
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
     hex, json, multipart, percent,
     runs::Runs,
     scratch::Scratch,
+    skim::Skim,
     text::{Layer, Origin, Text},
     utf16,
     words::Words,
@@ -92,13 +93,13 @@ impl Rest {
     }
 }
 
-/// Shows `visit` every text in `window` that has anything new in it, outer ones first. `visit` says how many bytes at
+/// Shows `visit` every text in `window` that has anything new in it, outer ones first, and what its blocks can hold. `visit` says how many bytes at
 /// the text's end must wait for what comes after; the result says so of the window's end.
 pub fn walk(
     window: Window<'_>,
     scratch: &mut Scratch,
     budget: &mut Budget,
-    visit: &mut dyn FnMut(&Text<'_>) -> usize,
+    visit: &mut dyn FnMut(&Text<'_>, &Skim) -> usize,
 ) -> Rest {
     let whole = !window.cut;
     let text = Text {
@@ -134,7 +135,7 @@ pub fn walk(
 
 pub(super) struct Walk<'w> {
     pub(super) budget: &'w mut Budget,
-    visit: &'w mut dyn FnMut(&Text<'_>) -> usize,
+    visit: &'w mut dyn FnMut(&Text<'_>, &Skim) -> usize,
     pub(super) spare: &'w mut Scratch,
     pub(super) hint: Option<Coding>,
     pub(super) streams: bool,
@@ -146,23 +147,27 @@ pub(super) struct Walk<'w> {
 impl Walk<'_> {
     /// Shows a text, and what is in it, `depth` layers deep.
     pub(super) fn text(&mut self, text: &Text<'_>, depth: usize) -> Rest {
+        let mut skim = self.spare.take_skim();
+        skim.read(text.bytes, text.from.saturating_sub(SKIMMED));
         let own = Rest {
-            hold: (self.visit)(text),
+            hold: (self.visit)(text, &skim),
             keep: 0,
         };
-        match depth.checked_sub(1) {
+        let rest = match depth.checked_sub(1) {
             Some(deeper) => own
-                .max(self.layers(text, deeper))
-                .max(self.containers(text, deeper)),
+                .max(self.layers(text, &skim, deeper))
+                .max(self.containers(text, &skim, deeper)),
             None => own,
-        }
+        };
+        self.spare.give_skim(skim);
+        rest
     }
 
-    fn layers(&mut self, text: &Text<'_>, depth: usize) -> Rest {
+    fn layers(&mut self, text: &Text<'_>, skim: &Skim, depth: usize) -> Rest {
         let mut rest = Rest::default();
         let mut escapes = Escapes::new(text.bytes);
         let mut runs: Option<Runs> = None;
-        for word in Words::new(text.bytes, text.from) {
+        for word in Words::new(text.bytes, text.from, skim) {
             if escapes.are_in(&word) {
                 rest = rest.max(self.escapes(text, &word, &mut escapes, depth));
             }
@@ -472,6 +477,8 @@ impl Layer {
 
 /// Characters of the longest number that is told in decimal digits.
 const LONGEST_NUMBER: usize = 24;
+/// Bytes before what is new that names in front of a value stand in.
+const SKIMMED: usize = 512;
 /// Decoded runs are shown once they are this many bytes, or the text is at its end.
 pub(super) const BATCH: usize = 16 * 1024;
 
@@ -487,7 +494,7 @@ mod tests {
             window,
             &mut Scratch::default(),
             &mut Budget::new(),
-            &mut |text| {
+            &mut |text, _| {
                 for at in memchr::memmem::find_iter(text.bytes, needle.as_bytes()) {
                     found.push((text.chain(at), text.origin(at)));
                 }
@@ -585,11 +592,16 @@ mod tests {
         let mut budget = Budget::new();
         let (mut texts, mut bytes) = (0usize, 0usize);
         let window = Window::whole(bomb.as_bytes());
-        walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
-            texts += 1;
-            bytes += text.bytes.len();
-            0
-        });
+        walk(
+            window,
+            &mut Scratch::default(),
+            &mut budget,
+            &mut |text, _| {
+                texts += 1;
+                bytes += text.bytes.len();
+                0
+            },
+        );
         assert!(budget.is_spent());
         assert!(
             bytes < bomb.len() + 262_144 && texts < 16_400,
@@ -608,7 +620,7 @@ mod tests {
             window,
             &mut Scratch::default(),
             &mut Budget::new(),
-            &mut |text| {
+            &mut |text, _| {
                 if text.bytes.ends_with(b"4901542") {
                     7
                 } else {

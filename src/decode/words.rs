@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use super::blocks::{BLOCK, Class, eights, is_word, lowest};
+use super::skim::{Kind, Skim};
 
 /// Runs of at least eight word bytes, in which six decoded bytes can stand, in a text, in order; single NULs inside a run belong to it.
 pub(super) struct Words<'a> {
     bytes: &'a [u8],
+    skim: &'a Skim,
     /// Where the last run ended.
     floor: usize,
     /// The block that is looked at, and which of its bytes are word bytes after `floor`.
@@ -59,13 +61,14 @@ pub(super) const BASE32: [u8; 256] = {
 
 impl<'a> Words<'a> {
     /// Begins with the run that `from` is in, or the next one.
-    pub(super) fn new(bytes: &'a [u8], from: usize) -> Self {
+    pub(super) fn new(bytes: &'a [u8], from: usize, skim: &'a Skim) -> Self {
         let from = from.min(bytes.len());
         let before = bytes.get(..from).unwrap_or_default();
         let gap = before.iter().rposition(|&byte| !is_word(byte) && byte != 0);
         let start = gap.map_or(0, |gap| gap.saturating_add(1));
         Self {
             bytes,
+            skim,
             floor: start,
             block: start,
             words: Class::Word.of(bytes, start),
@@ -82,10 +85,8 @@ impl Iterator for Words<'_> {
         while starts == 0 {
             // Words that reach the block's end may go on: the next block begins with them.
             let reaching = self.words.leading_ones() as usize;
-            self.block = self.block.saturating_add(BLOCK).saturating_sub(reaching);
-            if self.block >= self.bytes.len() {
-                return None;
-            }
+            let next = self.block.saturating_add(BLOCK).saturating_sub(reaching);
+            self.block = self.skim.next(Kind::Words, next)?;
             self.words = Class::Word.of(self.bytes, self.block);
             starts = eights(self.words);
         }
@@ -200,12 +201,12 @@ mod tests {
             let mut bytes = vec![b' '; before];
             bytes.extend_from_slice(b"abcdefgh");
             assert_eq!(
-                Words::new(&bytes, 0).collect::<Vec<_>>(),
+                Words::new(&bytes, 0, &Skim::of(&bytes)).collect::<Vec<_>>(),
                 std::iter::once(before..before + 8).collect::<Vec<_>>()
             );
             bytes.resize(before + 300, 0xff);
             assert_eq!(
-                Words::new(&bytes, 0).collect::<Vec<_>>(),
+                Words::new(&bytes, 0, &Skim::of(&bytes)).collect::<Vec<_>>(),
                 std::iter::once(before..before + 8).collect::<Vec<_>>()
             );
         }
@@ -215,7 +216,7 @@ mod tests {
     fn joins_over_one_nul() {
         let bytes = b"\0\0abcdefgh\0ijkl\0\0mnop";
         assert_eq!(
-            Words::new(bytes, 0).collect::<Vec<_>>(),
+            Words::new(bytes, 0, &Skim::of(bytes)).collect::<Vec<_>>(),
             std::iter::once(2..15).collect::<Vec<_>>()
         );
     }
@@ -224,7 +225,7 @@ mod tests {
     fn begins_with_the_run_around_an_index() {
         let bytes = b"abcdefgh ijkl\0mnopqrst uvwxyzab";
         let at = |from| {
-            Words::new(bytes, from)
+            Words::new(bytes, from, &Skim::of(bytes))
                 .map(|word| word.start)
                 .collect::<Vec<_>>()
         };
@@ -249,7 +250,7 @@ mod tests {
         fn agrees_with_a_scan_byte_by_byte(bytes in prop::collection::vec(
             prop_oneof![8 => 0x25u8..0x80, 1 => any::<u8>(), 1 => Just(b'\n'), 1 => Just(0)], 0..400)
         ) {
-            prop_assert_eq!(Words::new(&bytes, 0).collect::<Vec<_>>(), naive(&bytes));
+            prop_assert_eq!(Words::new(&bytes, 0, &Skim::of(&bytes)).collect::<Vec<_>>(), naive(&bytes));
         }
     }
 }

@@ -15,28 +15,11 @@ pub(super) fn keys(bytes: &[u8]) -> Keys {
         (false, true) => 0x80,
         (false, false) => return Keys::default(),
     };
-    let mut counts = [0u16; 256];
-    for byte in sample {
-        if let Some(count) = counts.get_mut(usize::from(*byte)) {
-            *count = count.saturating_add(1);
-        }
-    }
-    let mut seen = [(0u8, 0i32); SAMPLE];
-    let mut kinds = 0usize;
-    let counted = (0..=255u8).zip(counts).filter(|(_, count)| *count > 0);
-    for ((byte, count), place) in counted.zip(&mut seen) {
-        *place = (byte, count.into());
-        kinds = kinds.saturating_add(1);
-    }
-    let seen = seen.get(..kinds).unwrap_or_default();
-    let score = |key: u8| -> i32 {
-        let each = |(byte, count): &(u8, i32)| weight(byte ^ key).saturating_mul(*count);
-        seen.iter().map(each).sum()
-    };
-    if sample.iter().filter(|byte| **byte == 0).count() > sample.len() / 4 {
+    let nuls = sample.iter().filter(|byte| **byte == 0).count();
+    if nuls > sample.len() / 4 {
         return Keys::default();
     }
-    let own = score(0);
+    let own: i32 = sample.iter().map(|byte| weight(*byte)).sum();
     let marks = sample.iter().filter(|byte| b"=&: ".contains(byte)).count();
     let rare = sample.iter().filter(|byte| weight(**byte) <= 0).count();
     let length = i32::try_from(sample.len()).unwrap_or(0);
@@ -48,13 +31,77 @@ pub(super) fn keys(bytes: &[u8]) -> Keys {
     let least = own
         .saturating_sub(allowance)
         .max(length.saturating_mul(LEAST));
+    let scores = scores(sample, top);
     let mut keys = Keys::default();
-    let tried = (0..0x80).map(|low| (score(top | low), top | low));
+    let tried = scores.into_iter().zip(top..=top | 0x7f);
     for (score, key) in tried.filter(|(score, key)| *key != 0 && *score >= least) {
         keys.add(score, key);
     }
     keys
 }
+
+/// The weight of `sample` under each key with the highest bit `top`.
+///
+/// The sum over all bytes of `count(byte) * weight(byte ^ key)` is a convolution over XOR: the Walsh-Hadamard transform
+/// makes a product of it (Fino and Algazi, Unified matrix treatment of the fast Walsh-Hadamard transform, 1976).
+fn scores(sample: &[u8], top: u8) -> [i32; HALF] {
+    let mut scores = [0i32; HALF];
+    let mut others = 0i32;
+    for byte in sample {
+        match scores.get_mut(usize::from(*byte ^ top)) {
+            Some(count) => *count = count.wrapping_add(1),
+            None => others = others.wrapping_add(1),
+        }
+    }
+    transform(&mut scores);
+    for (score, weight) in scores.iter_mut().zip(&TRANSFORMED) {
+        *score = score.wrapping_mul(*weight);
+    }
+    transform(&mut scores);
+    // Under such a key the others have their highest bit set.
+    let others = others.wrapping_mul(NO_TEXT);
+    scores.map(|score| (score / HALF as i32).wrapping_add(others))
+}
+
+/// The Walsh-Hadamard transform, in place; twice, it multiplies by [`HALF`].
+const fn transform(values: &mut [i32; HALF]) {
+    let mut half = 1;
+    while half < HALF {
+        let mut start = 0;
+        while start < HALF {
+            let (front, _) = values.split_at_mut(start.wrapping_add(half).wrapping_add(half));
+            let (_, both) = front.split_at_mut(start);
+            let (low, high) = both.split_at_mut(half);
+            butterfly(low, high);
+            start = start.wrapping_add(half).wrapping_add(half);
+        }
+        half = half.wrapping_add(half);
+    }
+}
+
+#[inline]
+const fn butterfly(low: &mut [i32], high: &mut [i32]) {
+    let (mut low, mut high) = (low, high);
+    while let (Some((a, lows)), Some((b, highs))) = (low.split_first_mut(), high.split_first_mut())
+    {
+        (*a, *b) = (a.wrapping_add(*b), a.wrapping_sub(*b));
+        (low, high) = (lows, highs);
+    }
+}
+
+/// The transform of the weights of bytes below 0x80.
+static TRANSFORMED: [i32; HALF] = {
+    let mut weights = [0; HALF];
+    let mut rest: &mut [i32] = &mut weights;
+    let mut byte = 0u8;
+    while let Some((first, others)) = rest.split_first_mut() {
+        *first = weigh(byte) as i32;
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    transform(&mut weights);
+    weights
+};
 
 /// Keys, the likeliest first.
 #[derive(Debug, Default)]
@@ -88,7 +135,29 @@ impl Keys {
 }
 
 /// How much a byte looks like one of a text that carries values.
+#[inline]
 fn weight(byte: u8) -> i32 {
+    WEIGHTS
+        .get(usize::from(byte))
+        .copied()
+        .unwrap_or_default()
+        .into()
+}
+
+/// [`weight`] of every byte.
+static WEIGHTS: [i8; 256] = {
+    let mut weights = [0; 256];
+    let mut rest: &mut [i8] = &mut weights;
+    let mut byte = 0u8;
+    while let Some((first, others)) = rest.split_first_mut() {
+        *first = weigh(byte);
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    weights
+};
+
+const fn weigh(byte: u8) -> i8 {
     match byte {
         b'0'..=b'9' => 7,
         b'a'..=b'z' | b'"' => 6,
@@ -96,13 +165,17 @@ fn weight(byte: u8) -> i32 {
         b'=' | b'&' | b'.' | b'-' | b'_' | b'/' | b'@' | b'{' | b'}' => 4,
         b'\r' | b'\n' | b'\t' => 1,
         0x21..=0x7e => 0,
-        _ => -12,
+        _ => NO_TEXT as i8,
     }
 }
 
 /// Bytes that a value has at least (design: 12 or more characters).
 const SHORTEST: usize = 12;
 const SAMPLE: usize = 256;
+/// Keys of which the highest bit is known.
+const HALF: usize = 128;
+/// Weight of a byte that text does not have.
+const NO_TEXT: i32 = -12;
 const MOST_KEYS: usize = 8;
 /// Weight of a byte of text, on average, at least.
 const LEAST: i32 = 4;
@@ -130,6 +203,22 @@ mod tests {
             // Under a few keys a text reads like another one.
             let missed: Vec<u8> = (0x20..=255).filter(is_missed).collect();
             assert!(missed.len() <= 8, "{}: {missed:x?}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn scores_as_byte_by_byte() {
+        let samples: [&[u8]; 3] = [
+            br#"{"imei":"490154203237518"}"#,
+            b"\x80\xff\x00 a1",
+            &[0xb5; SAMPLE],
+        ];
+        for sample in samples {
+            for top in [0, 0x80] {
+                let naive = |key: u8| sample.iter().map(|byte| weight(byte ^ key)).sum();
+                let expected: Vec<i32> = (top..=top | 0x7f).map(naive).collect();
+                assert_eq!(scores(sample, top)[..], expected);
+            }
         }
     }
 

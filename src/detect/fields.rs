@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use wide::u8x16;
+
+use crate::decode::{Kind, Skim};
+
 /// A value as its text bounds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token {
@@ -18,32 +22,109 @@ impl Token {
     }
 }
 
+/// What is looked for beside the marks of a name in front of a value.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// Full stops between digits.
+    pub(super) points: bool,
+    /// Every tag of a value in a map, even if no name can stand in front of it.
+    pub(super) tags: bool,
+}
+
 /// Calls `visit` with every byte of `text`, from `from` on, that may stand between a name and its value, slashes only where
-/// the text is a path, with every `@`, and with every full stop where `points` are looked for.
-pub(super) fn sweep(text: &[u8], from: usize, points: bool, mut visit: impl FnMut(usize)) {
-    // Another colon where there is no need of points, or of slashes, which base64 is full of.
-    let point = if points { b'.' } else { b':' };
-    let slash = if text.first() == Some(&b'/') {
-        b'/'
-    } else {
-        b':'
+/// the text is a path, with every `@` in a word, and with what else is wanted. A byte that ends no name stands in front of
+/// none of them.
+pub(super) fn sweep(
+    text: &[u8],
+    from: usize,
+    skim: &Skim,
+    wanted: Wanted,
+    mut visit: impl FnMut(usize),
+) {
+    let seek = Seek {
+        wanted,
+        // Another colon where there is no need of slashes, which base64 is full of.
+        slash: if text.first() == Some(&b'/') {
+            b'/'
+        } else {
+            b':'
+        },
     };
     let mut at = from;
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+    while let Some(start) = skim.next(Kind::Field, at) {
+        let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) else {
+            return;
+        };
+        let before = start.checked_sub(1).and_then(|before| text.get(before));
         let mut separators = match rest.first_chunk() {
-            Some(block) => mask(block, point, slash),
+            Some(block) => seek.mask(block, before),
             None => {
                 let mut block = [0; BLOCK];
                 block[..rest.len()].copy_from_slice(rest);
-                mask(&block, point, slash)
+                seek.mask(&block, before)
             }
         };
         while separators != 0 {
-            visit(at + separators.trailing_zeros() as usize);
+            visit(start + separators.trailing_zeros() as usize);
             separators &= separators - 1;
         }
-        at += BLOCK;
+        at = start + BLOCK;
     }
+}
+
+/// Which bytes [`sweep`] looks for.
+#[derive(Clone, Copy)]
+struct Seek {
+    wanted: Wanted,
+    slash: u8,
+}
+
+impl Seek {
+    /// A bit for each byte of the block that is sought, the first one lowest. `before` is the byte in front of the block.
+    #[inline]
+    fn mask(self, block: &[u8; BLOCK], before: Option<&u8>) -> u64 {
+        let marks = bits(block, |bytes| {
+            let equals = within(bytes, b'=', 2) | is(bytes, b':') | is(bytes, self.slash);
+            equals | is(bytes, b'@') | is(bytes, MAP_VALUE)
+        });
+        let names = bits(block, |bytes| !within(bytes - u8x16::splat(0xc0), 0, 0x60));
+        let mut mask =
+            marks & (names << 1 | u64::from(before.is_some_and(|byte| ends_name(*byte))));
+        if self.wanted.points {
+            let points = bits(block, |bytes| is(bytes, b'.'));
+            let digits = bits(block, |bytes| within(bytes, b'0', 10));
+            mask |= points & (digits << 1 | u64::from(before.is_some_and(u8::is_ascii_digit)));
+        }
+        if self.wanted.tags {
+            mask |= bits(block, |bytes| is(bytes, MAP_VALUE));
+        }
+        mask
+    }
+}
+
+/// Whether a name, or a quote or a blank behind it, can end with `byte`: it is printable, or not the first byte of a
+/// character that has several.
+fn ends_name(byte: u8) -> bool {
+    !(0xc0..=0xff).contains(&byte) && byte >= 0x20
+}
+
+#[inline]
+fn bits(block: &[u8; BLOCK], class: impl Fn(u8x16) -> u8x16) -> u64 {
+    let quarters = block.as_chunks::<16>().0.iter().rev();
+    quarters.fold(0, |bits, quarter| {
+        bits << 16 | u64::from(class(u8x16::new(*quarter)).to_bitmask())
+    })
+}
+
+/// Which bytes are among `count` from `first` on.
+#[inline]
+fn within(bytes: u8x16, first: u8, count: u8) -> u8x16 {
+    (bytes - u8x16::splat(first)).simd_lt(u8x16::splat(count))
+}
+
+#[inline]
+fn is(bytes: u8x16, byte: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(byte))
 }
 
 /// The value behind the separator at `at`, if there is one by itself.
@@ -205,7 +286,7 @@ fn counted(text: &[u8], at: usize) -> Option<Token> {
     let length = usize::from(*text.get(at)?);
     let start = at + 1;
     let end = text.len().min(start + length);
-    (1..=MOST).contains(&length).then_some(Token {
+    (1..MOST).contains(&length).then_some(Token {
         start,
         end,
         ended: end == start + length,
@@ -286,22 +367,6 @@ fn ends_value(byte: u8) -> bool {
     ) || byte.is_ascii_control()
 }
 
-/// A bit for each byte of the block that is a separator, the first one lowest.
-#[inline]
-fn mask(block: &[u8; BLOCK], point: u8, slash: u8) -> u64 {
-    let mut marks = [0u8; BLOCK];
-    for (mark, &byte) in marks.iter_mut().zip(block) {
-        let separates = (byte == b':') | (byte == b'=') | (byte == b'>') | (byte == slash);
-        *mark = u8::from(separates | (byte == MAP_VALUE) | (byte == point) | (byte == b'@'));
-    }
-    let mut mask = 0;
-    for (place, eight) in marks.as_chunks::<8>().0.iter().enumerate() {
-        let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        mask |= bits << (8 * place);
-    }
-    mask
-}
-
 const BLOCK: usize = 64;
 /// The tag of a value in a map of texts (protobuf).
 const MAP_VALUE: u8 = 0x12;
@@ -316,13 +381,24 @@ const BLANKS: usize = 16;
 mod tests {
     use super::*;
 
+    const NOTHING_ELSE: Wanted = Wanted {
+        points: false,
+        tags: false,
+    };
+
     fn values(text: &str) -> Vec<&str> {
         let mut found = Vec::new();
-        sweep(text.as_bytes(), 0, false, |at| {
-            if let Some(token) = value(text.as_bytes(), at) {
-                found.push(&text[token.range()]);
-            }
-        });
+        sweep(
+            text.as_bytes(),
+            0,
+            &Skim::of(text.as_bytes()),
+            NOTHING_ELSE,
+            |at| {
+                if let Some(token) = value(text.as_bytes(), at) {
+                    found.push(&text[token.range()]);
+                }
+            },
+        );
         found
     }
 
@@ -334,7 +410,7 @@ mod tests {
             ("a=1&b=two;c='x y'", vec!["1", "two", "x y"]),
             ("X-Id: 42\r\nB:c d\r\n", vec!["42", "c"]),
             ("<imei>4901</imei>", vec!["4901"]),
-            ("/imei/4901/y?z", vec!["imei", "4901", "y"]),
+            ("/imei/4901/y?z", vec!["4901", "y"]),
             ("x/imei/4901/y?z", vec![]),
             ("\x04imei\x12\x03490x", vec!["490"]),
             ("a={}", vec![]),
@@ -344,12 +420,37 @@ mod tests {
     }
 
     #[test]
-    fn visits_separators_at_every_place() {
-        for before in 0..200 {
-            let text = format!("{}=", " ".repeat(before));
+    fn visits_what_is_sought_at_every_place() {
+        let all = Wanted {
+            points: true,
+            tags: true,
+        };
+        for (text, length) in [
+            ("ab:4", 2),
+            ("k=4", 1),
+            ("b>4", 1),
+            ("a@4", 1),
+            ("手机号=4", 9),
+            ("手机号\":4", 10),
+            ("ab\x12\x034", 2),
+        ] {
+            for before in 0..200 {
+                let text = [&vec![b' '; before], text.as_bytes()].concat();
+                let skim = Skim::of(&text);
+                for wanted in [NOTHING_ELSE, all] {
+                    let mut found = Vec::new();
+                    sweep(&text, 0, &skim, wanted, |at| found.push(at));
+                    assert_eq!(found, [before + length], "{}", text.escape_ascii());
+                }
+            }
+        }
+        for (text, wanted) in [("4.5", all), ("\0\x12\x034", all)] {
+            let skim = Skim::of(text.as_bytes());
             let mut found = Vec::new();
-            sweep(text.as_bytes(), 0, true, |at| found.push(at));
-            assert_eq!(found, [before]);
+            sweep(text.as_bytes(), 0, &skim, wanted, |at| found.push(at));
+            assert_eq!(found, [1]);
+            sweep(text.as_bytes(), 0, &skim, NOTHING_ELSE, |at| found.push(at));
+            assert_eq!(found, [1]);
         }
     }
 

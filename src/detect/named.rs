@@ -11,7 +11,7 @@ use cells::Cells;
 use pairs::Pairs;
 
 use super::{
-    fields::{self, Token},
+    fields::{self, Token, Wanted},
     names::{Entry, LONGEST, Names, What},
     needles::{Sighting, keyed_hash},
     places::Places,
@@ -19,7 +19,10 @@ use super::{
     spellings::Spelled,
     value::{Form, Value},
 };
-use crate::event::{Confidence, Kind, Spelling};
+use crate::{
+    decode::Skim,
+    event::{Confidence, Kind, Spelling},
+};
 
 /// A value that was seen by its name, or by its place in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +113,7 @@ impl Named {
         from: usize,
         cut: bool,
         open: bool,
+        skim: &Skim,
         seen: &mut Vec<Seen>,
     ) -> usize {
         let first = from.saturating_sub(CONTEXT);
@@ -125,7 +129,11 @@ impl Named {
             seen,
         };
         let places = !self.places.is_empty();
-        fields::sweep(text, first, places, |at| search.separator(at));
+        let wanted = Wanted {
+            points: places,
+            tags: self.heads != 0,
+        };
+        fields::sweep(text, first, skim, wanted, |at| search.separator(at));
         let mut hold = search.hold;
         if places && !text.is_ascii() {
             let binary = |found| search.place(&found, Spelling::Float);
@@ -158,6 +166,9 @@ impl<'s> Search<'s> {
         }
         if self.named.heads != 0 {
             self.unnamed(at);
+        }
+        if !self.named.names.may_end(self.text, at) {
+            return;
         }
         if let Some((entry, start)) = self.named.names.before(self.text, at) {
             self.field(at, entry, start);

@@ -4,7 +4,9 @@ use crate::event::Kind;
 
 /// The names that are known, by their last three characters.
 pub(super) struct Names {
-    /// A bit for the last three characters of each name: most fields have another end.
+    /// A bit for the last two characters of each name: most fields have another end.
+    pairs: Box<[u64; PAIRS / 64]>,
+    /// A bit for the last three characters of each name.
     ends: Box<[u64; ENDS / 64]>,
     /// Where the entries of each bucket begin, and where the last ones end.
     starts: Box<[u16]>,
@@ -75,11 +77,28 @@ impl Names {
             starts[bucket] += starts[bucket - 1];
         }
         let mut ends = Box::new([0; ENDS / 64]);
+        let mut pairs = Box::new([0; PAIRS / 64]);
         for entry in &entries {
             let bit = spread::<ENDS>(entry.tail);
             ends[bit / 64] |= 1 << (bit % 64);
+            let [_, _, before, last] = entry.tail.to_be_bytes();
+            // Anything may stand between the last two, or before the only one.
+            let others = (0..=u8::MAX).filter(|byte| is_between(*byte) || before == 0);
+            for before in others.chain([before]) {
+                let bit = pair(before, last);
+                pairs[bit / 64] |= 1 << (bit % 64);
+            }
+        }
+        // What may stand behind a name says nothing of it.
+        let behind = (0..=u8::MAX).filter(|byte| is_behind(*byte));
+        for (before, last) in
+            behind.flat_map(|last| (0..=u8::MAX).map(move |before| (before, last)))
+        {
+            let bit = pair(before, last);
+            pairs[bit / 64] |= 1 << (bit % 64);
         }
         Names {
+            pairs,
             ends,
             starts: starts.into(),
             entries: entries.into(),
@@ -97,6 +116,16 @@ impl Names {
             return None;
         }
         self.ending(text, end, tail)
+    }
+
+    /// Whether `text[..end]` may end with a known name: whether its last two bytes may.
+    #[inline]
+    pub(super) fn may_end(&self, text: &[u8], end: usize) -> bool {
+        let Some([.., before, last]) = text.get(..end) else {
+            return true;
+        };
+        let bit = pair(*before, *last);
+        self.pairs[bit / 64] >> (bit % 64) & 1 != 0
     }
 
     /// The known name that `text[..end]` ends with; `tail` are its last characters.
@@ -315,6 +344,13 @@ fn tail(name: &[u8]) -> u32 {
     tail
 }
 
+/// The number of a bit for two characters, without regard to the case of letters.
+#[inline]
+fn pair(before: u8, last: u8) -> usize {
+    let fold = |byte: u8| byte | (byte & 0x40) >> 1;
+    usize::from(u16::from_be_bytes([fold(last), fold(before)]))
+}
+
 fn bucket(tail: u32) -> usize {
     spread::<BUCKETS>(tail)
 }
@@ -329,6 +365,11 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || is_between(byte) || !byte.is_ascii() && byte != BETWEEN
 }
 
+/// Whether a byte may stand between a name and the mark behind it.
+fn is_behind(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'"' | b'\'' | b' ' | b']' | b'[' | b'_' | b'-')
+}
+
 fn is_between(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.' | b'$' | b'[')
 }
@@ -337,6 +378,8 @@ fn is_between(byte: u8) -> bool {
 const BETWEEN: u8 = 0xff;
 /// Bytes of a name that are looked at: what stands before is not its last words.
 pub(super) const LONGEST: usize = 48;
+/// Bits for two characters: 8 KiB.
+const PAIRS: usize = 1 << 16;
 /// Bits, of which one in a hundred is set: 4 KiB.
 const ENDS: usize = 1 << 15;
 /// Buckets of names, so that two in three are empty.

@@ -15,7 +15,10 @@ use super::{
     spellings::{self, Class},
     value::{Form, Value},
 };
-use crate::event::{Confidence, Kind, Spelling};
+use crate::{
+    decode::Skim,
+    event::{Confidence, Kind, Spelling},
+};
 
 /// Search tables of one identity. Immutable: share it in an `Arc`.
 ///
@@ -207,7 +210,7 @@ impl Detector {
 
     /// Appends what the names in `haystack` tell beyond `from`: short registered values, places, and what looks like an
     /// identifier although nobody registered it. `cut` says that the text began before the haystack, `open` that it may go
-    /// on. Returns how many bytes at the end must wait because a value may go on in them; those of an open [`Seen`] must
+    /// on, `skim` what its blocks can hold. Returns how many bytes at the end must wait because a value may go on in them; those of an open [`Seen`] must
     /// wait beside. What it sees depends on [`Detector::context`] bytes before `from` at most.
     pub fn search_named(
         &self,
@@ -215,9 +218,10 @@ impl Detector {
         from: usize,
         cut: bool,
         open: bool,
+        skim: &Skim,
         seen: &mut Vec<Seen>,
     ) -> usize {
-        self.named.search(haystack, from, cut, open, seen)
+        self.named.search(haystack, from, cut, open, skim, seen)
     }
 
     /// Where the value at `index` of a text stands in the text's own structure: its JSON pointer (RFC 6901), or the name of

@@ -279,6 +279,12 @@ impl Scanner {
         let across = decode::run_across(&self.carry, piece.text);
         // Two bytes more show that the run ends: one NUL alone may yet join it to another.
         let near = piece.text.len().min((across + 2).max(known + context));
+        // A short piece is read in one, sooner than twice.
+        let near = if piece.text.len() <= JOINED {
+            piece.text.len()
+        } else {
+            near
+        };
         let is_last = near == piece.text.len();
         let mut joined = unit.scratch().take();
         let carried = self.carry.len();
@@ -521,7 +527,7 @@ impl Scanner {
         let (found, budget, scratch) = unit.parts();
         let mut hits: Vec<Hit> = Vec::new();
         let mut named: Vec<Seen> = Vec::new();
-        decode::walk(window, scratch, budget, &mut |text| {
+        decode::walk(window, scratch, budget, &mut |text, skim| {
             hits.clear();
             detector.search(text.bytes, text.from, &mut hits);
             let mut hold = if text.open && view.is_last {
@@ -543,7 +549,7 @@ impl Scanner {
             };
             named.clear();
             let waits =
-                detector.search_named(text.bytes, text.from, text.cut, text.open, &mut named);
+                detector.search_named(text.bytes, text.from, text.cut, text.open, skim, &mut named);
             if view.is_last {
                 hold = hold.max(waits);
             }
@@ -736,5 +742,7 @@ const RESETTLED: usize = 12;
 const ENCODED: usize = 6;
 /// What is held of a stream can begin this far back: the longest spelling, encoded.
 const HELD: usize = 4096;
+/// Bytes of a piece that is copied behind what is carried, as a whole.
+const JOINED: usize = 4096;
 /// Bytes of a container inside encodings that are kept until it is whole.
 const KEPT: usize = 64 * 1024;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::Seen;
 use crate::{
+    decode::Skim,
     detect::{Detector, Identity},
     event::{Confidence, Kind, Spelling},
 };
@@ -15,7 +16,14 @@ fn detector(identity: &str) -> Detector {
 
 fn seen(detector: &Detector, text: &str) -> Vec<Seen> {
     let mut seen = Vec::new();
-    detector.search_named(text.as_bytes(), 0, false, false, &mut seen);
+    detector.search_named(
+        text.as_bytes(),
+        0,
+        false,
+        false,
+        &Skim::of(text.as_bytes()),
+        &mut seen,
+    );
     seen
 }
 
@@ -433,7 +441,7 @@ proptest! {
             let last = cut == bytes.len();
             let first = from.saturating_sub(detector.context());
             let mut told = Vec::new();
-            let hold = detector.search_named(&bytes[first..cut], from - first, first > 0, !last, &mut told);
+            let hold = detector.search_named(&bytes[first..cut], from - first, first > 0, !last, &Skim::of(&bytes[first..cut]), &mut told);
             prop_assert!(hold <= cut - first);
             pieced.extend(told.iter().filter(|seen| last || !seen.open).map(|seen| key(seen, first)));
             // What is open, or may yet be a value, is seen again; so is the end, whose neighbour was missing.
@@ -447,7 +455,7 @@ proptest! {
     fn bad_input_is_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), from in any::<prop::sample::Index>()) {
         let detector = detector(PERSON);
         let mut told = Vec::new();
-        let hold = detector.search_named(&bytes, from.index(bytes.len() + 1), false, true, &mut told);
+        let hold = detector.search_named(&bytes, from.index(bytes.len() + 1), false, true, &Skim::of(&bytes), &mut told);
         prop_assert!(hold <= bytes.len());
     }
 }
