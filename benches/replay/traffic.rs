@@ -62,6 +62,7 @@ impl Both {
             dns: Vec::new(),
             resolvers: 0,
             can_ask: false,
+            sockets: None,
         });
         Self {
             capture,

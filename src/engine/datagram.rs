@@ -1,33 +1,37 @@
 //! Conducts UDP and ICMP echo: one socket per port of the app (endpoint-independent mapping, RFC 4787), one flow per peer.
 
+mod admission;
+mod mapping;
+
 use std::{
     collections::{HashMap, VecDeque},
-    io::ErrorKind,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use super::{
-    Command, Engine, Outgoing, Owner, OwnerId, Record, Seeded, SocketEvent, SocketId, TimerKey,
-    Wait, Waiter,
-    questions::{Asked, Settled},
-    slots::Slot,
-};
+use super::{Engine, Outgoing, Record, Seeded, SocketId, TimerKey, Wait, slots::Slot};
 use crate::{
-    event::{Action, Finding, NameSource, Proto, Verdict},
-    flow::{Key, Slab, still_due},
+    event::{Finding, NameSource, Proto, Verdict},
+    flow::{Idle, Key, Slab, still_due},
     inspect::{Context, Gate, Stream},
     wire::{self, Datagram, Echo, MAX_HEADER, Pair, Span, Unreachable},
 };
+use mapping::Mapping;
 
 /// Datagram flows, their sockets, and what is to be sent.
 pub(super) struct Datagrams {
     flows: Slab<Flow>,
     by_pair: HashMap<(Proto, Pair), Key, Seeded>,
+    /// Flows, by when they were last active.
+    idle: Idle<Key>,
     mappings: Slab<Mapping>,
+    /// Mappings that have a socket, by the same.
+    idle_mappings: Idle<Key>,
     by_source: HashMap<(Proto, SocketAddr), Key, Seeded>,
     queue: VecDeque<Queued>,
+    /// Bytes of packets that wait with their flows.
+    held: usize,
     /// The datagram that was polled last, if it did not lie in a slot.
     current: Vec<u8>,
 }
@@ -36,6 +40,8 @@ struct Flow {
     record: Record,
     /// Its key in `by_pair`: for echo, the identifier stands for the source port.
     pair: Pair,
+    /// Its share, where its owner is known.
+    app: Option<Key>,
     /// None for questions to the tun's resolver: those go through the DNS pool.
     mapping: Option<Key>,
     stream: Box<Stream>,
@@ -49,15 +55,9 @@ struct Flow {
     blocked: bool,
     answered: bool,
     last: Duration,
+    /// Where it stands in the order of the idle.
+    listed: Duration,
     armed: Option<Duration>,
-}
-
-struct Mapping {
-    proto: Proto,
-    source: SocketAddr,
-    socket: Key,
-    flows: usize,
-    failed: bool,
 }
 
 struct Queued {
@@ -115,6 +115,8 @@ const LONGEST_QUESTION: Duration = Duration::from_secs(24 * 3_600);
 const ANSWERED_IDLE: Duration = Duration::from_secs(300);
 /// The same while nobody has answered.
 const UNANSWERED_IDLE: Duration = Duration::from_secs(60);
+/// Flows with the tun's resolver beyond the limit of flows.
+const RESOLVER_FLOWS: usize = 1_024;
 /// Idle time of an exchange with the tun's resolver.
 const DNS_IDLE: Duration = Duration::from_secs(10);
 
@@ -123,9 +125,12 @@ impl Datagrams {
         Self {
             flows: Slab::new(),
             by_pair: HashMap::with_hasher(Seeded(seed)),
+            idle: Idle::new(),
             mappings: Slab::new(),
+            idle_mappings: Idle::new(),
             by_source: HashMap::with_hasher(Seeded(seed)),
             queue: VecDeque::new(),
+            held: 0,
             current: Vec::new(),
         }
     }
@@ -170,6 +175,16 @@ impl Datagrams {
         }
     }
 
+    /// How many flows there are.
+    pub(super) fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Bytes of packets that wait with their flows.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     pub(super) fn still_due(&mut self, key: Key, at: Duration) -> Option<Duration> {
         let flow = self.flows.get_mut(key)?;
         let deadline = flow.deadline();
@@ -189,7 +204,7 @@ impl Engine {
         }
         match self.judge_datagram(Proto::Udp, pair, pair, slot, datagram.payload, None) {
             Fate::Go(flow) => self.forward(flow, slot, datagram.payload, pair.dst),
-            Fate::Blocked(_) => self.refuse(slot, Unreachable::AdminProhibited),
+            Fate::Blocked(flow) => self.prohibit(flow, slot),
             Fate::Gone => {}
         }
     }
@@ -212,7 +227,7 @@ impl Engine {
                 };
                 self.forward(flow, slot, span, echo.pair.dst);
             }
-            Fate::Blocked(_) => self.refuse(slot, Unreachable::AdminProhibited),
+            Fate::Blocked(flow) => self.prohibit(flow, slot),
             Fate::Gone => {}
         }
     }
@@ -227,9 +242,9 @@ impl Engine {
         payload: Span,
         name: Option<Arc<str>>,
     ) -> Fate {
-        let key = match self.datagrams.by_pair.get(&(proto, pair)) {
-            Some(&key) => key,
-            None if self.datagrams.flows.len() >= self.limits.flows => {
+        let key = match self.datagrams.by_pair.get(&(proto, pair)).copied() {
+            Some(key) => key,
+            None if !self.flow_room(self.is_own(pair.dst.ip())) => {
                 self.count("flow_limit");
                 return Fate::Gone;
             }
@@ -294,84 +309,6 @@ impl Engine {
         }
     }
 
-    fn open_datagrams(&mut self, proto: Proto, wire: Pair, pair: Pair) -> Key {
-        let record = self.record(wire, proto);
-        let asking = record.verdict.clone();
-        let key = self.datagrams.flows.insert(Flow {
-            record,
-            pair,
-            mapping: None,
-            stream: Box::new(Stream::new(proto)),
-            wait: Wait::Nothing,
-            packets: Vec::new(),
-            pending: Vec::new(),
-            asking,
-            blocked: false,
-            answered: false,
-            last: self.now.mono,
-            armed: None,
-        });
-        self.datagrams.by_pair.insert((proto, pair), key);
-        if self.wants_owner() {
-            if let Some(flow) = self.datagrams.flows.get_mut(key) {
-                flow.wait = Wait::Owner {
-                    until: self.now.mono + Wait::OWNER,
-                };
-            }
-            let flow = OwnerId(Waiter::Datagrams(key));
-            self.commands.push_back(Command::FindOwner {
-                flow,
-                proto,
-                pair: wire,
-            });
-            self.arm_datagrams(key);
-        } else {
-            self.admit_datagrams(key);
-        }
-        key
-    }
-
-    /// Judges a flow on everything but its content. One with the tun's resolver is judged by the names it asks for.
-    fn admit_datagrams(&mut self, key: Key) {
-        let Some(flow) = self.datagrams.flows.get(key) else {
-            return;
-        };
-        let resolver = self.is_own(flow.pair.dst.ip());
-        let verdict = self.judge_connection(&flow.record);
-        match verdict.action {
-            Action::Allow => self.map(key, verdict),
-            _ if resolver => self.map(
-                key,
-                Verdict {
-                    action: Action::Allow,
-                    ..verdict
-                },
-            ),
-            Action::Ask => self.ask_about_datagrams(key, verdict),
-            Action::Block => {
-                if let Some(flow) = self.datagrams.flows.get_mut(key) {
-                    flow.record.verdict = verdict;
-                    flow.blocked = true;
-                }
-            }
-        }
-    }
-
-    /// Lets a flow through: gives it a socket.
-    fn map(&mut self, key: Key, verdict: Verdict) {
-        let Some(flow) = self.datagrams.flows.get_mut(key) else {
-            return;
-        };
-        flow.record.verdict = verdict;
-        let (proto, pair) = (flow.record.facts.proto, flow.pair);
-        if !self.is_own(pair.dst.ip()) {
-            let mapping = self.mapping(proto, pair.src);
-            if let Some(flow) = self.datagrams.flows.get_mut(key) {
-                flow.mapping = Some(mapping);
-            }
-        }
-    }
-
     /// Keeps a packet until its flow may go on. The same packet again is one packet; what does not fit is lost.
     fn hold_packet(&mut self, key: Key, slot: usize) {
         let (Some(flow), Some(slot)) = (self.datagrams.flows.get_mut(key), self.slots.get(slot))
@@ -384,12 +321,15 @@ impl Engine {
         }
         let full = flow.packets.len() >= MOST_PACKETS
             || flow.held() + packet.len() > self.limits.hold_per_flow
+            || self.apps.room(flow.app, self.limits.hold_per_app) < packet.len()
             || self.held + packet.len() > self.limits.hold_total;
         if full {
             return self.count("hold_full");
         }
-        self.held += packet.len();
+        let (app, len) = (flow.app, packet.len());
         flow.packets.push(packet.to_vec());
+        self.datagrams.held += len;
+        self.note_held(app, 0, len);
     }
 
     /// Judges anew what waited with a flow.
@@ -397,7 +337,12 @@ impl Engine {
         let Some(flow) = self.datagrams.flows.get_mut(key) else {
             return;
         };
-        self.held -= flow.held();
+        let (app, held) = (flow.app, flow.held());
+        self.datagrams.held -= held;
+        self.note_held(app, held, 0);
+        let Some(flow) = self.datagrams.flows.get_mut(key) else {
+            return;
+        };
         let index = self.slots.len() - 1;
         for packet in std::mem::take(&mut flow.packets) {
             if let Some(slot) = self.slots.get_mut(index) {
@@ -407,158 +352,6 @@ impl Engine {
             self.datagrams.detach(index, &self.slots);
         }
         self.arm_datagrams(key);
-    }
-
-    /// The owner of a flow is known, or will not be.
-    pub(super) fn datagrams_owner(&mut self, key: Key, owner: Vec<Arc<str>>) {
-        if let Some(flow) = self.datagrams.flows.get_mut(key)
-            && matches!(flow.wait, Wait::Owner { .. })
-        {
-            flow.wait = Wait::Nothing;
-            flow.record.facts.app = owner;
-            self.admit_datagrams(key);
-            if self
-                .datagrams
-                .flows
-                .get(key)
-                .is_some_and(|flow| flow.wait == Wait::Nothing)
-            {
-                self.resume_packets(key);
-            }
-        }
-    }
-
-    fn ask_about_datagrams(&mut self, key: Key, verdict: Verdict) {
-        let Some(mut flow) = self.datagrams.flows.take(key) else {
-            return;
-        };
-        let asked = self.ask(
-            Waiter::Datagrams(key),
-            &flow.record,
-            &flow.pending,
-            &verdict,
-        );
-        flow.asking = verdict;
-        flow.wait = Wait::Question {
-            asked: self.now.mono,
-        };
-        self.datagrams.flows.put_back(key, flow);
-        match asked {
-            Asked::Wait => self.arm_datagrams(key),
-            Asked::Settled(settled) => self.settle_datagrams(key, &settled),
-        }
-    }
-
-    /// Goes on, or ends, by an answer.
-    pub(super) fn settle_datagrams(&mut self, key: Key, settled: &Settled) {
-        let time = self.since_start();
-        let (Some(flow), Some(rules)) = (self.datagrams.flows.get_mut(key), &self.rules) else {
-            return;
-        };
-        if !matches!(flow.wait, Wait::Question { .. }) {
-            return;
-        }
-        flow.wait = Wait::Nothing;
-        let verdict = settled.verdict(&flow.asking);
-        let pending = std::mem::take(&mut flow.pending);
-        match (verdict.action, pending.is_empty()) {
-            (Action::Allow, true) if flow.mapping.is_none() => self.map(key, verdict),
-            (Action::Allow, _) => {
-                let mut cx = Context {
-                    rules,
-                    facts: &mut flow.record.facts,
-                    now: self.now.mono,
-                    room: self.limits.hold_per_flow,
-                    can_ask: self.config.can_ask,
-                    scratch: &mut self.decoding,
-                    notices: &mut self.notices,
-                };
-                flow.stream.answer(Action::Allow, &[], &mut cx);
-                if !verdict.approved {
-                    Self::tell_findings(&mut self.events, &flow.record, pending, &verdict, time);
-                }
-                flow.record.verdict = verdict;
-            }
-            (Action::Ask | Action::Block, _) => {
-                Self::tell_findings(&mut self.events, &flow.record, pending, &verdict, time);
-                flow.record.verdict = verdict;
-                flow.blocked = true;
-            }
-        }
-        self.resume_packets(key);
-        if let Some(flow) = self.datagrams.flows.get_mut(key)
-            && flow.blocked
-            && self.config.dns.contains(&flow.pair.dst.ip())
-        {
-            flow.blocked = false;
-            *flow.stream = Stream::new(Proto::Udp);
-        }
-    }
-
-    /// Whether an answer would still reach the client.
-    pub(super) fn datagrams_still_wait(&self, key: Key) -> bool {
-        self.datagrams
-            .flows
-            .get(key)
-            .is_some_and(|flow| matches!(flow.wait, Wait::Question { .. }))
-    }
-
-    /// A flow and what a person is asked about it.
-    pub(super) fn datagrams_pending(&self, key: Key) -> Option<(&Record, &[Finding])> {
-        self.datagrams
-            .flows
-            .get(key)
-            .map(|flow| (&flow.record, flow.pending.as_slice()))
-    }
-
-    /// The mapping of a source, made where there is none; counts one more flow.
-    fn mapping(&mut self, proto: Proto, source: SocketAddr) -> Key {
-        let v6 = source.is_ipv6();
-        let known = self.datagrams.by_source.get(&(proto, source)).copied();
-        let key = known.unwrap_or_else(|| {
-            let key = self.datagrams.mappings.insert_with(|key| Mapping {
-                proto,
-                source,
-                socket: self.sockets.insert(Owner::Mapping(key)),
-                flows: 0,
-                failed: false,
-            });
-            self.datagrams.by_source.insert((proto, source), key);
-            let opened = self.datagrams.mappings.get(key);
-            if let Some(socket) = opened.map(|mapping| SocketId(mapping.socket)) {
-                self.commands.push_back(match proto {
-                    Proto::Icmp => Command::OpenEcho { socket, v6 },
-                    Proto::Udp | Proto::Tcp => Command::OpenUdp {
-                        socket,
-                        v6,
-                        to: None,
-                    },
-                });
-            }
-            key
-        });
-        if let Some(mapping) = self.datagrams.mappings.get_mut(key) {
-            mapping.flows += 1;
-        }
-        key
-    }
-
-    /// The socket that carries what `source` sends, if there is one.
-    pub(super) fn datagram_socket(&self, proto: Proto, source: SocketAddr) -> Option<SocketId> {
-        let mapping = self.datagrams.by_source.get(&(proto, source))?;
-        Some(SocketId(self.datagrams.mappings.get(*mapping)?.socket))
-    }
-
-    fn forward(&mut self, flow: Key, slot: usize, span: Span, to: SocketAddr) {
-        let mapping = self.datagrams.flows.get(flow).and_then(|flow| flow.mapping);
-        let Some(mapping) = mapping.and_then(|key| self.datagrams.mappings.get(key)) else {
-            return;
-        };
-        if mapping.failed {
-            return self.refuse(slot, Unreachable::Host);
-        }
-        let socket = SocketId(mapping.socket);
-        self.datagrams.push(socket, to, slot, span);
     }
 
     /// Tells the app that its packet in `slot` went nowhere.
@@ -582,75 +375,6 @@ impl Engine {
             out.extend_from_slice(payload);
             true
         });
-    }
-
-    pub(super) fn inbound_datagram(&mut self, mapping: Key, from: SocketAddr, len: usize) {
-        let Some(&Mapping { proto, source, .. }) = self.datagrams.mappings.get(mapping) else {
-            return;
-        };
-        let from = SocketAddr::new(
-            unmapped(from.ip()),
-            if proto == Proto::Icmp { 0 } else { from.port() },
-        );
-        let pair = Pair {
-            src: source,
-            dst: from,
-        };
-        let Some(&key) = self.datagrams.by_pair.get(&(proto, pair)) else {
-            return self.count("unsolicited");
-        };
-        let Some(flow) = self.datagrams.flows.get_mut(key) else {
-            return;
-        };
-        let bytes = self.scratch.get(..len).unwrap_or(&[]);
-        let echo = proto == Proto::Icmp;
-        let (payload, sequence) = match (echo, bytes) {
-            (false, bytes) => (bytes, 0),
-            // Type 0, or 129 in ICMPv6: a reply. The other fields are the kernel's.
-            (true, [0 | 129, 0, _, _, _, _, high, low, payload @ ..]) => {
-                (payload, u16::from_be_bytes([*high, *low]))
-            }
-            (true, _) => return self.count("icmp_type"),
-        };
-        let back = flow.record.pair.reversed();
-        let added = self.control.push(|out| {
-            let mut header = [0; MAX_HEADER];
-            let n = match echo {
-                true => wire::emit_echo(&mut header, back, true, source.port(), sequence, payload),
-                false => wire::emit_udp(&mut header, back, payload),
-            };
-            out.extend_from_slice(header.get(..n).unwrap_or(&[]));
-            out.extend_from_slice(payload);
-            true
-        });
-        flow.record.bytes_in += payload.len() as u64;
-        flow.answered = true;
-        flow.last = self.now.mono;
-        if !added {
-            self.count("device_queue");
-        }
-        self.arm_datagrams(key);
-    }
-
-    pub(super) fn mapping_socket(&mut self, mapping: Key, event: SocketEvent) {
-        if let (SocketEvent::Failed(_), Some(mapping)) =
-            (event, self.datagrams.mappings.get_mut(mapping))
-        {
-            mapping.failed = true;
-            self.count("socket");
-        }
-    }
-
-    /// The shell could not send a datagram of [`Engine::poll_datagram`]. Datagrams may be lost; it is counted, and a
-    /// question to a resolver is answered SERVFAIL.
-    pub fn datagram_lost(&mut self, socket: SocketId, why: ErrorKind) {
-        if why == ErrorKind::WouldBlock {
-            return self.count("socket_full");
-        }
-        self.count("send_failed");
-        if let Some(&Owner::Dns(index)) = self.sockets.get(socket.0) {
-            self.dns_socket(index, SocketEvent::Failed(why));
-        }
     }
 
     /// The record of a datagram flow.
@@ -696,37 +420,12 @@ impl Engine {
         }
     }
 
-    /// Ends the flows that a new policy does not let go on, and those that it may let go on: their next datagram begins
-    /// one of its own. What goes to the tun's resolver is judged question by question anyway.
-    pub(super) fn judge_datagrams_again(&mut self) {
-        for key in self.datagrams.flows.keys() {
-            let Some(flow) = self.datagrams.flows.get(key) else {
-                continue;
-            };
-            if flow.wait != Wait::Nothing || self.is_own(flow.pair.dst.ip()) {
-                continue;
-            }
-            let verdict = self.judge_connection(&flow.record);
-            let blocks = verdict.action == Action::Block;
-            if flow.blocked == blocks {
-                continue;
-            }
-            if blocks && let Some(flow) = self.datagrams.flows.get_mut(key) {
-                flow.record.verdict = verdict;
-            }
-            self.end_datagrams(key);
-        }
-    }
-
+    /// Ends a flow and tells of it.
     fn end_datagrams(&mut self, key: Key) {
         let time = self.since_start();
-        let Some(mut flow) = self.datagrams.flows.remove(key) else {
+        let Some(mut flow) = self.take_datagrams(key) else {
             return;
         };
-        self.datagrams
-            .by_pair
-            .remove(&(flow.record.facts.proto, flow.pair));
-        self.held -= flow.held();
         let pending = std::mem::take(&mut flow.pending);
         Self::tell_unsettled(
             &mut self.events,
@@ -736,22 +435,61 @@ impl Engine {
             time,
         );
         self.events.push_back(flow.record.flow_event(time));
-        let Some(mapping_key) = flow.mapping else {
-            return;
-        };
-        let Some(mapping) = self.datagrams.mappings.get_mut(mapping_key) else {
-            return;
-        };
-        mapping.flows -= 1;
-        if mapping.flows == 0 {
-            let (proto, source, socket) = (mapping.proto, mapping.source, mapping.socket);
-            self.datagrams.mappings.remove(mapping_key);
-            self.datagrams.by_source.remove(&(proto, source));
-            self.sockets.remove(socket);
-            self.commands.push_back(Command::Close {
-                socket: SocketId(socket),
-                reset: false,
+    }
+
+    /// Ends a flow that nobody is told of: nothing of it has gone.
+    fn forget_datagrams(&mut self, key: Key) {
+        self.take_datagrams(key);
+    }
+
+    fn take_datagrams(&mut self, key: Key) -> Option<Flow> {
+        let flow = self.datagrams.flows.remove(key)?;
+        self.datagrams
+            .by_pair
+            .remove(&(flow.record.facts.proto, flow.pair));
+        self.datagrams.idle.remove(key, flow.listed);
+        let held = flow.held();
+        self.datagrams.held -= held;
+        self.note_held(flow.app, held, 0);
+        self.apps.leave(flow.app);
+        if let Some(mapping) = flow.mapping {
+            self.leave_mapping(mapping);
+        }
+        Some(flow)
+    }
+
+    /// Whether one more flow fits; where all are in use, the datagram flow that has been idle for longest makes room. One
+    /// with the tun's resolver finds room for longer: names resolve to the last.
+    pub(super) fn flow_room(&mut self, resolver: bool) -> bool {
+        loop {
+            let flows = self.flows.len() + self.datagrams.flows.len();
+            if flows < self.limits.flows {
+                return true;
+            }
+            let datagrams = &mut self.datagrams.flows;
+            let idlest = self.datagrams.idle.longest(|key| {
+                let flow = datagrams.get_mut(key)?;
+                flow.listed = flow.last;
+                Some(flow.last)
             });
+            let Some(key) = idlest else {
+                return resolver && flows < self.limits.flows + RESOLVER_FLOWS;
+            };
+            self.count("flow_evicted");
+            self.end_datagrams(key);
+        }
+    }
+
+    /// Tells an app that its packet in `slot` is prohibited, unless it has been told so again and again.
+    fn prohibit(&mut self, flow: Key, slot: usize) {
+        let Some(flow) = self.datagrams.flows.get(flow) else {
+            return;
+        };
+        let facts = &flow.record.facts;
+        let what = (facts.proto, facts.app.first(), facts.dst);
+        match self.backoff.answers(what, self.now.mono) {
+            true => self.refuse(slot, Unreachable::AdminProhibited),
+            false => self.count("backed_off"),
         }
     }
 
@@ -780,9 +518,4 @@ fn same_datagram(one: &[u8], other: &[u8]) -> bool {
         }
         _ => one == other,
     }
-}
-
-/// An IPv4 address as itself, however a dual-stack socket says it.
-fn unmapped(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }

@@ -7,6 +7,8 @@
 //! each gives `None`, in this order, before it reads the next batch.
 #![forbid(unsafe_code)]
 
+mod apps;
+mod backoff;
 mod budget;
 pub mod capture;
 mod control;
@@ -16,10 +18,12 @@ mod lookups;
 mod mask;
 mod names;
 mod out;
+mod pressure;
 mod questions;
 mod record;
 pub mod recording;
 mod slots;
+mod sockets;
 mod tcp;
 mod time_waits;
 mod watch;
@@ -40,17 +44,21 @@ use crate::{
     policy::Limits,
     wire::{self, MAX_HEADER, Packet, Pair, fragments::Reassembler},
 };
+use apps::Apps;
+use backoff::Backoff;
 use budget::Budget;
 use control::Control;
 use datagram::Datagrams;
 use dns::Dns;
 pub(crate) use names::{Names, Resolved, Seeded};
 use out::Spare;
+pub use pressure::{Load, MemoryPressure};
 pub use questions::Answer;
 use questions::Questions;
 pub(crate) use record::Record;
 use slots::Refs;
 pub use slots::Slot;
+use sockets::{Owner, Sockets};
 use tcp::TcpFlow;
 use time_waits::TimeWaits;
 
@@ -245,13 +253,20 @@ pub struct Engine {
     datagrams: Datagrams,
     dns: Dns,
     questions: Questions,
-    sockets: Slab<Owner>,
+    sockets: Sockets,
+    apps: Apps,
+    backoff: Backoff,
     timers: Timers<TimerKey>,
     last_flow: FlowNumber,
     /// Bytes accepted and not yet sent, over all flows.
     buffered: usize,
-    /// Of these, the bytes that inspection holds.
+    /// Bytes that inspection holds.
     held: usize,
+    /// Bytes of apps that came before those that precede them.
+    early: usize,
+    /// Connections whose SYN is not answered yet.
+    parked: usize,
+    pressure: MemoryPressure,
 
     commands: VecDeque<Command>,
     sends: VecDeque<Key>,
@@ -269,16 +284,6 @@ pub struct Engine {
     header: [u8; MAX_HEADER],
     packet: Vec<u8>,
     scratch: Box<[u8]>,
-}
-
-/// Whose a socket is.
-#[derive(Clone, Copy, Debug)]
-enum Owner {
-    Tcp(Key),
-    /// A mapping of a UDP port or an echo identifier.
-    Mapping(Key),
-    /// A socket of the DNS pool.
-    Dns(usize),
 }
 
 /// Whose a deadline is.
@@ -310,13 +315,18 @@ impl Engine {
             by_pair: HashMap::with_hasher(Seeded(seed)),
             time_waits: TimeWaits::new(seed),
             datagrams: Datagrams::new(seed),
-            dns: Dns::new(),
+            dns: Dns::new(seed),
             questions: Questions::default(),
-            sockets: Slab::new(),
+            sockets: Sockets::new(),
+            apps: Apps::new(seed),
+            backoff: Backoff::new(seed),
             timers: Timers::new(),
             last_flow: 0,
             buffered: 0,
             held: 0,
+            early: 0,
+            parked: 0,
+            pressure: MemoryPressure::None,
             commands: VecDeque::new(),
             sends: VecDeque::new(),
             recvs: VecDeque::new(),
@@ -343,8 +353,8 @@ impl Engine {
     /// known of them; one that may not go on is ended.
     pub fn set_rules(&mut self, rules: Rules, now: Now) {
         self.now = now;
-        self.limits = *rules.policy.limits();
         self.rules = Some(rules);
+        self.apply_limits();
         self.judge_questions_again();
         self.judge_tcp_again();
         self.judge_datagrams_again();
@@ -412,8 +422,8 @@ impl Engine {
     pub fn handle_datagram(&mut self, socket: SocketId, from: SocketAddr, len: usize, now: Now) {
         self.now = now;
         match self.sockets.get(socket.0) {
-            Some(&Owner::Mapping(key)) => self.inbound_datagram(key, from, len),
-            Some(&Owner::Dns(index)) => self.dns_reply(index, from, len),
+            Some(Owner::Mapping(key)) => self.inbound_datagram(key, from, len),
+            Some(Owner::Dns(index)) => self.dns_reply(index, from, len),
             Some(Owner::Tcp(_)) | None => {}
         }
     }
@@ -422,9 +432,9 @@ impl Engine {
     pub fn handle_socket(&mut self, socket: SocketId, event: SocketEvent, now: Now) {
         self.now = now;
         match self.sockets.get(socket.0) {
-            Some(&Owner::Tcp(key)) => self.tcp_socket(key, event),
-            Some(&Owner::Mapping(key)) => self.mapping_socket(key, event),
-            Some(&Owner::Dns(index)) => self.dns_socket(index, event),
+            Some(Owner::Tcp(key)) => self.tcp_socket(key, event),
+            Some(Owner::Mapping(key)) => self.mapping_socket(key, event),
+            Some(Owner::Dns(index)) => self.dns_socket(index, event),
             None => {}
         }
     }
@@ -570,6 +580,14 @@ impl Engine {
 
     fn count(&mut self, reason: &'static str) {
         *self.drops.entry(reason).or_default() += 1;
+    }
+
+    /// What inspection holds of a flow was `before` bytes and is `after`.
+    fn note_held(&mut self, app: Option<Key>, before: usize, after: usize) {
+        self.held = self.held + after - before;
+        if let Some(tally) = self.apps.get_mut(app) {
+            tally.held = tally.held + after - before;
+        }
     }
 
     fn next_flow(&mut self) -> FlowNumber {

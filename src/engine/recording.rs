@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::{Config, MemoryPressure};
 use crate::{
     event::{Action, FlowNumber, Proto, Scope},
     wire::Pair,
@@ -74,6 +74,11 @@ pub enum Note {
         /// Seconds since the Unix epoch.
         wall: u64,
     },
+    /// The machine was short of memory, or no longer.
+    Memory {
+        /// How short.
+        pressure: MemoryPressure,
+    },
     /// The engine was told to end every flow.
     Stop,
 }
@@ -95,6 +100,9 @@ pub struct Start {
     pub resolvers: usize,
     /// Whether somebody answered questions.
     pub can_ask: bool,
+    /// How many sockets could be open at a time, where that was limited.
+    #[serde(default)]
+    pub sockets: Option<usize>,
 }
 
 impl Start {
@@ -108,6 +116,7 @@ impl Start {
             dns: config.dns.clone(),
             resolvers: config.resolvers.len(),
             can_ask: config.can_ask,
+            sockets: None,
         }
     }
 }

@@ -9,13 +9,14 @@ use std::{
 };
 
 use super::{
-    Command, Engine, Owner, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, out::Out,
-    time_waits::TimeWaits,
+    Command, Engine, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, apps::Apps, out::Out,
+    sockets::Owner, time_waits::TimeWaits,
 };
 use crate::{
     event::{Finding, Proto, Verdict},
     flow::{Expiry, Key, NoRoom, Tcp},
     inspect::{Context, Gate, Step, Stream},
+    policy::Limits,
     wire::{self, Flags, Pair, Segment, Span, TcpOut},
 };
 
@@ -24,6 +25,8 @@ pub(super) struct TcpFlow {
     record: Record,
     tcp: Tcp,
     socket: Key,
+    /// Its share, where its owner is known.
+    app: Option<Key>,
     /// Inspection of what the app sends, from its first byte on.
     stream: Option<Box<Stream>>,
     out: Out,
@@ -36,8 +39,10 @@ pub(super) struct TcpFlow {
     asking: Verdict,
     /// The app closed while it was kept waiting: what it sent is not delivered any more.
     gave_up: bool,
-    /// Held bytes that the engine's total counts.
+    /// Held bytes that the totals count.
     noted: usize,
+    /// Its SYN is not answered yet, and counts as such.
+    parked: bool,
     writable: bool,
     /// The app's FIN has been told to the stream.
     finished: bool,
@@ -86,6 +91,15 @@ impl TcpFlow {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Gives memory back that is not needed, and with `early` what the app will send again anyway.
+    pub(super) fn shed(&mut self, early: bool, total: &mut usize) {
+        self.out.shrink();
+        if early {
+            *total -= self.tcp.early_weight();
+            self.tcp.discard_early();
+        }
     }
 
     /// Whether both directions are done with, upstream too.
@@ -143,6 +157,12 @@ impl Engine {
             self.count("memory");
             return;
         }
+        let early = flow.tcp.early_weight();
+        let room = self.limits.buffers_total / EARLY_SHARE;
+        if flow.tcp.is_early(segment.seq) && self.early + segment.payload.len() > room {
+            self.count("memory");
+            return;
+        }
         let Some(packet) = self.slots.get(slot) else {
             return;
         };
@@ -150,6 +170,7 @@ impl Engine {
             .tcp
             .segment(segment, packet.get(segment.payload), self.now.mono);
         flow.tcp.reclaim(&mut self.pool);
+        self.early = self.early + flow.tcp.early_weight() - early;
         if arrival.reset {
             // An app that has closed and heard all is gone: its kernel resets whatever comes late, and what was accepted
             // from it is still on its way.
@@ -178,11 +199,12 @@ impl Engine {
                 end: start + arrival.new.len() as u32,
             };
             self.outbound(key, Bytes::Slot(slot, span));
-            while let Some(bytes) = self
-                .flows
-                .get_mut(key)
-                .and_then(|flow| flow.tcp.take_early())
-            {
+            while let Some(bytes) = self.flows.get_mut(key).and_then(|flow| {
+                let before = flow.tcp.early_weight();
+                let bytes = flow.tcp.take_early();
+                self.early -= before - flow.tcp.early_weight();
+                bytes
+            }) {
                 self.outbound(key, Bytes::Early(&bytes));
             }
         }
@@ -202,10 +224,9 @@ impl Engine {
                 .map_or(&[][..], |packet| packet.get(*span));
             flow.out.hold(here, &mut self.spare);
             self.buffered += here.len();
-            return;
+            return self.note_hold(key);
         }
-        let free = (self.limits.hold_total + flow.noted).saturating_sub(self.held);
-        let room = self.limits.hold_per_flow.min(free);
+        let room = room(&self.limits, &self.apps, self.held, flow);
         let TcpFlow {
             stream,
             out,
@@ -267,8 +288,10 @@ impl Engine {
         };
         flow.out.release(step.release);
         flow.wake = step.wake;
-        let held = flow.out.held().len();
-        self.held = self.held + held - std::mem::replace(&mut flow.noted, held);
+        self.note_hold(key);
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
         Self::report(
             &mut self.events,
             &mut self.notices,
@@ -292,6 +315,15 @@ impl Engine {
         }
     }
 
+    /// Brings the totals in line with what inspection holds of a flow.
+    fn note_hold(&mut self, key: Key) {
+        if let Some(flow) = self.flows.get_mut(key) {
+            let held = flow.out.held().len();
+            let (app, before) = (flow.app, std::mem::replace(&mut flow.noted, held));
+            self.note_held(app, before, held);
+        }
+    }
+
     /// Lets the stream look again, without new bytes.
     fn consult(
         &mut self,
@@ -301,8 +333,7 @@ impl Engine {
         let (Some(flow), Some(rules)) = (self.flows.get_mut(key), &self.rules) else {
             return;
         };
-        let free = (self.limits.hold_total + flow.noted).saturating_sub(self.held);
-        let room = self.limits.hold_per_flow.min(free);
+        let room = room(&self.limits, &self.apps, self.held, flow);
         let TcpFlow {
             stream: Some(stream),
             out,
@@ -435,9 +466,17 @@ impl Engine {
                 flow.tcp.accept();
                 flow.parked_until = None;
                 flow.writable = true;
+                self.unpark(key);
             }
             SocketEvent::Writable => flow.writable = true,
-            SocketEvent::Failed(why) if flow.tcp.is_parked() => return self.refuse_flow(key, why),
+            SocketEvent::Failed(why) if flow.tcp.is_parked() => {
+                // Without a network an app that tries again at once would keep the machine busy.
+                let told = why != ErrorKind::NetworkUnreachable || self.is_told_again(key);
+                return match told {
+                    true => self.refuse_flow(key, why),
+                    false => self.end_flow(key, true),
+                };
+            }
             SocketEvent::Failed(_) | SocketEvent::Unreachable(_) => flow.broken = true,
         }
         self.follow_up(key);
@@ -457,7 +496,7 @@ impl Engine {
 
     fn flow_of(&self, socket: SocketId) -> Option<Key> {
         match self.sockets.get(socket.0)? {
-            Owner::Tcp(key) => Some(*key),
+            Owner::Tcp(key) => Some(key),
             Owner::Mapping(_) | Owner::Dns(_) => None,
         }
     }
@@ -650,17 +689,37 @@ impl Engine {
     /// Closes the socket, tells of the flow and forgets it.
     fn end_flow(&mut self, key: Key, reset: bool) {
         let time = self.since_start();
-        let Some(mut flow) = self.flows.remove(key) else {
+        let Some(mut flow) = self.take_flow(key, reset) else {
             return;
         };
+        let pending = std::mem::take(&mut flow.pending);
+        Self::tell_unsettled(
+            &mut self.events,
+            &mut flow.record,
+            pending,
+            &flow.asking,
+            time,
+        );
+        self.events.push_back(flow.record.flow_event(time));
+    }
+
+    /// Ends a flow of which nobody is told: nothing of it has gone.
+    fn forget_flow(&mut self, key: Key) {
+        self.take_flow(key, true);
+    }
+
+    fn take_flow(&mut self, key: Key, reset: bool) -> Option<TcpFlow> {
+        self.unpark(key);
+        let mut flow = self.flows.remove(key)?;
         self.by_pair.remove(&flow.record.pair);
-        self.sockets.remove(flow.socket);
-        if flow.opened {
-            let socket = SocketId(flow.socket);
-            self.commands.push_back(Command::Close { socket, reset });
+        match flow.opened {
+            true => self.close_socket(flow.socket, reset),
+            false => self.sockets.forget(flow.socket),
         }
         self.buffered -= flow.out.len();
-        self.held -= flow.noted;
+        self.early -= flow.tcp.early_weight();
+        self.note_held(flow.app, flow.noted, 0);
+        self.apps.leave(flow.app);
         flow.out.discard(&mut self.spare);
         flow.tcp.release(&mut self.pool);
         if !reset && flow.closed_first {
@@ -672,15 +731,7 @@ impl Engine {
                     .arm(TimerKey::TimeWait, at, &mut self.time_waits.armed);
             }
         }
-        let pending = std::mem::take(&mut flow.pending);
-        Self::tell_unsettled(
-            &mut self.events,
-            &mut flow.record,
-            pending,
-            &flow.asking,
-            time,
-        );
-        self.events.push_back(flow.record.flow_event(time));
+        Some(flow)
     }
 
     pub(super) fn finish_tcp(&mut self) {
@@ -700,3 +751,14 @@ impl Engine {
         }
     }
 }
+
+/// Bytes that inspection may hold of a flow.
+fn room(limits: &Limits, apps: &Apps, held: usize, flow: &TcpFlow) -> usize {
+    let total = limits.hold_total.saturating_sub(held);
+    let app = apps.room(flow.app, limits.hold_per_app);
+    let free = total.min(app).saturating_add(flow.noted);
+    limits.hold_per_flow.min(free)
+}
+
+/// The part of the limit on buffers that bytes before their turn may fill.
+const EARLY_SHARE: usize = 4;

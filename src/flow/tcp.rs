@@ -275,6 +275,21 @@ impl Tcp {
         Some(bytes)
     }
 
+    /// Whether bytes at `seq` would have to be kept until those before them come.
+    pub(crate) fn is_early(&self, seq: u32) -> bool {
+        before(self.rcv_nxt, seq)
+    }
+
+    /// Bytes of memory that early bytes take.
+    pub(crate) fn early_weight(&self) -> usize {
+        self.early.as_ref().map_or(0, |early| early.weight())
+    }
+
+    /// Gives up what came early: it was not acknowledged, and the app sends it again.
+    pub(crate) fn discard_early(&mut self) {
+        self.early = None;
+    }
+
     /// Room for bytes from the remote end, in the very place they will be sent from.
     pub(crate) fn recv_room(
         &mut self,

@@ -1,6 +1,5 @@
 //! The only place with descriptors, clocks and threads. [`Handle`] is what shells hold.
 
-#[cfg(feature = "cli")]
 pub mod descriptors;
 mod finder;
 #[cfg(feature = "cli")]
@@ -38,7 +37,7 @@ use std::{
 use mio::Waker;
 
 use crate::{
-    engine::{Answer, Config, OwnerId},
+    engine::{Answer, Config, MemoryPressure, OwnerId},
     event::{Event, Proto, QuestionNumber},
     inspect::Rules,
     wire::Pair,
@@ -88,6 +87,7 @@ enum Request {
     Answer(QuestionNumber, Answer),
     Owner(OwnerId, Vec<Arc<str>>),
     Complain(String),
+    Memory(MemoryPressure),
     Stop,
 }
 
@@ -118,6 +118,11 @@ impl Handle {
     /// Passes on a person's answer to a question.
     pub fn answer(&self, question: QuestionNumber, answer: Answer) {
         self.request(Request::Answer(question, answer));
+    }
+
+    /// Sheds memory, and lowers the limits on it until [`MemoryPressure::None`] is told. No accepted byte is lost.
+    pub fn set_memory_pressure(&self, pressure: MemoryPressure) {
+        self.request(Request::Memory(pressure));
     }
 
     /// Tells whoever gets the events of something that a person can act on, as an [`Event::Error`].

@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token, Waker, unix::SourceFd};
 use socket2::{SockAddr, SockRef};
 
 use super::{
-    Options, Protect, Request,
+    Options, Protect, Request, descriptors,
     finder::Finder,
     record::Tape,
     socket::{Kind, Upstream},
@@ -90,8 +90,10 @@ impl Reactor {
             started: Instant::now(),
             last: Now::default(),
         };
-        let tape = Tape::new(options.record, &options.config, since_epoch());
+        let sockets = descriptors::left();
+        let tape = Tape::new(options.record, &options.config, sockets, since_epoch());
         let mut engine = Engine::new(options.config);
+        engine.set_socket_limit(sockets);
         engine.set_rules(options.rules, clock.read());
         let reactor = Self {
             engine,
@@ -193,6 +195,10 @@ impl Reactor {
                 Request::Answer(question, answer) => {
                     self.tape.answer(now, question, answer);
                     self.engine.answer(question, answer, now);
+                }
+                Request::Memory(pressure) => {
+                    self.tape.note(now, || Note::Memory { pressure });
+                    self.engine.set_memory_pressure(pressure, now);
                 }
                 Request::Complain(message) => self.say(message),
                 Request::Owner(flow, owner) => {

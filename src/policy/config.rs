@@ -160,6 +160,7 @@ impl Default for Limits {
             hold_per_app: 4 << 20,
             hold_total: 16 << 20,
             flows: 65_536,
+            flows_per_app: 32_768,
             buffers_total: 64 << 20,
         }
     }

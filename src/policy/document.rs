@@ -82,6 +82,7 @@ struct LimitsTable {
     hold_per_app: Option<Read<Bytes>>,
     hold_total: Option<Read<Bytes>>,
     flows: Option<Read<Count>>,
+    flows_per_app: Option<Read<Count>>,
     buffers_total: Option<Read<Bytes>>,
 }
 
@@ -89,12 +90,15 @@ impl LimitsTable {
     fn resolve(self) -> Limits {
         let bytes =
             |given: Option<Read<Bytes>>, default| given.map_or(default, |Read(Bytes(bytes))| bytes);
+        let count =
+            |given: Option<Read<Count>>, default| given.map_or(default, |Read(Count(count))| count);
         let default = Limits::default();
         Limits {
             hold_per_flow: bytes(self.hold_per_flow, default.hold_per_flow),
             hold_per_app: bytes(self.hold_per_app, default.hold_per_app),
             hold_total: bytes(self.hold_total, default.hold_total),
-            flows: self.flows.map_or(default.flows, |Read(Count(count))| count),
+            flows: count(self.flows, default.flows),
+            flows_per_app: count(self.flows_per_app, default.flows_per_app),
             buffers_total: bytes(self.buffers_total, default.buffers_total),
         }
     }
@@ -368,6 +372,7 @@ const SECTIONS: &[(&str, &[&str], &[&str])] = &[
             "hold_per_app",
             "hold_total",
             "flows",
+            "flows_per_app",
             "buffers_total",
         ],
         &[],

@@ -42,6 +42,8 @@ pub struct Limits {
     pub hold_total: usize,
     /// Flows at a time; 65,536.
     pub flows: usize,
+    /// Flows of one app at a time; 32,768.
+    pub flows_per_app: usize,
     /// Bytes of retransmission and send buffers; 64 MiB.
     pub buffers_total: usize,
 }

@@ -19,6 +19,7 @@ mod harness;
 mod http;
 mod icmp;
 mod leaks;
+mod limits;
 mod owner;
 mod program;
 mod recordings;

@@ -68,6 +68,9 @@ impl Rerun {
             resolvers: vec![RESOLVER; start.resolvers.min(MOST_RESOLVERS)],
             can_ask: start.can_ask,
         });
+        if let Some(most) = start.sockets {
+            engine.set_socket_limit(most);
+        }
         let now = Now {
             mono: Duration::ZERO,
             wall: start.began.as_secs(),
@@ -162,6 +165,7 @@ impl Rerun {
                 self.ahead = wall.saturating_sub(packets).cast_signed()
                     - packets.saturating_sub(*wall).cast_signed();
             }
+            Note::Memory { pressure } => self.engine.set_memory_pressure(*pressure, now),
             Note::Stop => self.engine.finish(now),
         }
         self.drain();

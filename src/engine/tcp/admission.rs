@@ -5,9 +5,10 @@ use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
 use super::{PARKED, Queued, TcpFlow};
 use crate::{
     engine::{
-        Command, Engine, Owner, OwnerId, Record, SocketId, Wait, Waiter,
+        Command, Engine, OwnerId, Record, SocketId, Wait, Waiter,
         out::Out,
         questions::{Asked, Settled},
+        sockets::Owner,
     },
     event::{Action, Finding, Proto, Verdict},
     flow::{Key, Tcp},
@@ -18,12 +19,14 @@ impl Engine {
     /// Judges a connection at its SYN, and starts it upstream.
     pub(super) fn open(&mut self, syn: &Segment) {
         let pair = syn.pair;
-        if self.flows.len() >= self.limits.flows {
-            self.count("flow_limit");
-            return;
-        }
         if self.upstream(pair.dst).is_none() {
             return self.refuse_segment(syn);
+        }
+        if self.parked >= MOST_PARKED {
+            return self.count("syn_limit");
+        }
+        if !self.flow_room(false) {
+            return self.count("flow_limit");
         }
         let record = self.record(pair, Proto::Tcp);
         let iss = self.random() as u32;
@@ -33,6 +36,7 @@ impl Engine {
             record,
             tcp: Tcp::new(syn, iss, mss),
             socket: self.sockets.insert(Owner::Tcp(key)),
+            app: None,
             stream: None,
             out: Out::default(),
             opened: false,
@@ -41,6 +45,7 @@ impl Engine {
             asking,
             gave_up: false,
             noted: 0,
+            parked: true,
             writable: false,
             finished: false,
             shut: false,
@@ -52,6 +57,7 @@ impl Engine {
             parked_until: Some(self.now.mono + PARKED),
             armed: None,
         });
+        self.parked += 1;
         self.by_pair.insert(pair, key);
         if self.wants_owner() {
             if let Some(flow) = self.flows.get_mut(key) {
@@ -78,7 +84,36 @@ impl Engine {
         {
             flow.wait = Wait::Nothing;
             flow.record.facts.app = owner;
+            match self
+                .apps
+                .join(&flow.record.facts.app, self.limits.flows_per_app)
+            {
+                Ok(app) => flow.app = app,
+                Err(()) => {
+                    self.count("app_flow_limit");
+                    return self.forget_flow(key);
+                }
+            }
+            if let Some(tally) = self.apps.get_mut(flow.app) {
+                tally.parked += 1;
+                if tally.parked > MOST_PARKED_PER_APP {
+                    self.count("syn_limit");
+                    return self.forget_flow(key);
+                }
+            }
             self.admit(key);
+        }
+    }
+
+    /// A connection's SYN no longer waits.
+    pub(super) fn unpark(&mut self, key: Key) {
+        if let Some(flow) = self.flows.get_mut(key)
+            && std::mem::take(&mut flow.parked)
+        {
+            self.parked -= 1;
+            if let Some(tally) = self.apps.get_mut(flow.app) {
+                tally.parked -= 1;
+            }
         }
     }
 
@@ -100,10 +135,16 @@ impl Engine {
             return;
         };
         flow.record.verdict = verdict;
-        flow.opened = true;
         let (socket, dst) = (flow.socket, flow.record.pair.dst);
-        if let Some(to) = self.upstream(dst) {
-            self.commands.push_back(Command::Connect {
+        if !self.socket_room() {
+            self.count("socket_limit");
+            return self.refuse_flow(key, ErrorKind::ConnectionRefused);
+        }
+        if let Some(to) = self.upstream(dst)
+            && let Some(flow) = self.flows.get_mut(key)
+        {
+            flow.opened = true;
+            self.open_socket(Command::Connect {
                 socket: SocketId(socket),
                 to,
             });
@@ -111,12 +152,29 @@ impl Engine {
         self.arm(key);
     }
 
-    /// A parked connection that may not be: reset at once, so that the app fails fast.
+    /// A parked connection that may not be: reset at once, so that the app fails fast, unless it fails again and again.
     pub(super) fn refuse_connection(&mut self, key: Key, verdict: Verdict) {
         if let Some(flow) = self.flows.get_mut(key) {
             flow.record.verdict = verdict;
-            self.refuse_flow(key, ErrorKind::ConnectionRefused);
+            match self.is_told_again(key) {
+                true => self.refuse_flow(key, ErrorKind::ConnectionRefused),
+                false => self.forget_flow(key),
+            }
         }
+    }
+
+    /// Whether an app is told once more that a parked connection is not to be; otherwise that is counted.
+    pub(super) fn is_told_again(&mut self, key: Key) -> bool {
+        let Some(flow) = self.flows.get(key) else {
+            return false;
+        };
+        let facts = &flow.record.facts;
+        let what = (facts.proto, facts.app.first(), facts.dst);
+        let told = self.backoff.answers(what, self.now.mono);
+        if !told {
+            self.count("backed_off");
+        }
+        told
     }
 
     /// Puts the question that `verdict` wants put, about what was found or, where nothing was, the connection.
@@ -223,3 +281,8 @@ impl Engine {
         }
     }
 }
+
+/// SYNs that wait at a time, over all apps; one beyond is lost, and its kernel sends it again.
+const MOST_PARKED: usize = 4_096;
+/// The same for one app.
+const MOST_PARKED_PER_APP: usize = 1_024;
