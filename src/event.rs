@@ -307,6 +307,8 @@ pub enum Event {
     Drop(DropEvent),
     /// Something went wrong that a person can act on.
     Error(ErrorEvent),
+    /// A probe crossed the tunnel, or did not.
+    Health(HealthEvent),
 }
 
 /// Summary of a flow. `src` and `dst` are as on the wire.
@@ -473,6 +475,17 @@ pub struct ErrorEvent {
     pub time: f64,
     /// What happened and what to do about it.
     pub message: String,
+}
+
+/// What became of a probe that was sent through the tunnel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HealthEvent {
+    /// Seconds since the first packet.
+    pub time: f64,
+    /// Whether it came back.
+    pub healthy: bool,
+    /// Seconds there and back.
+    pub latency: Option<f64>,
 }
 
 #[cfg(test)]

@@ -107,6 +107,10 @@ impl Flow {
     }
 }
 
+/// Port of the engine's own address at which probes are sent back (RFC 862).
+pub(crate) const ECHO: u16 = 7;
+/// Bytes of a probe at most.
+const MOST_PROBE: usize = 64;
 /// Packets of one flow that wait for an owner or an answer.
 const MOST_PACKETS: usize = 8;
 /// A question that is open longer than this is nobody's.
@@ -163,6 +167,14 @@ impl Datagrams {
         });
     }
 
+    pub(super) fn push_own(&mut self, socket: SocketId, to: SocketAddr, payload: Vec<u8>) {
+        self.queue.push_back(Queued {
+            socket,
+            to,
+            payload: Payload::Own(payload),
+        });
+    }
+
     /// Copies what lies in `slot`, which is about to be used again.
     fn detach(&mut self, index: usize, slots: &[Slot]) {
         for queued in &mut self.queue {
@@ -198,6 +210,7 @@ impl Engine {
         if self.is_own(pair.dst.ip()) {
             match pair.dst.port() {
                 53 => self.dns_question(slot, datagram),
+                ECHO if datagram.payload.len() <= MOST_PROBE => self.answer_probe(slot, datagram),
                 _ => self.refuse(slot, Unreachable::Port),
             }
             return;
@@ -360,6 +373,21 @@ impl Engine {
             self.control
                 .push(|out| wire::emit_unreachable(out, why, slot.packet()));
         }
+    }
+
+    /// Sends a probe back, which so has crossed the tunnel both ways.
+    fn answer_probe(&mut self, slot: usize, datagram: Datagram) {
+        let Some(slot) = self.slots.get(slot) else {
+            return;
+        };
+        let payload = slot.get(datagram.payload);
+        self.control.push(|out| {
+            let mut header = [0; MAX_HEADER];
+            let n = wire::emit_udp(&mut header, datagram.pair.reversed(), payload);
+            out.extend_from_slice(header.get(..n).unwrap_or(&[]));
+            out.extend_from_slice(payload);
+            true
+        });
     }
 
     fn answer_echo(&mut self, slot: usize, echo: Echo) {

@@ -203,6 +203,39 @@ impl Engine {
         Some(key)
     }
 
+    /// Asks all open questions by other sockets; those that cannot be asked now are answered SERVFAIL.
+    pub(super) fn dns_ask_again(&mut self) {
+        let open: Vec<_> = self.dns.asked.keys().copied().collect();
+        let mut questions: Vec<_> = open
+            .into_iter()
+            .filter_map(|key| self.dns_forget(key))
+            .collect();
+        // Each keeps the time that it has, and deadlines stand in order.
+        questions.sort_by_key(|question| question.asked);
+        self.dns.order.clear();
+        for question in questions {
+            let (flow, pair, id) = (question.flow, question.pair, question.id);
+            let failure = server_failure(id, question.section());
+            let mut message = question.message.to_vec();
+            match self.dns_ask(question) {
+                Some((index, new_id)) => {
+                    if let Some(id) = message.get_mut(..2) {
+                        id.copy_from_slice(&new_id.to_be_bytes());
+                    }
+                    if let Some(Upstream { socket, to, .. }) =
+                        self.dns.pool.get(index).and_then(Option::as_ref)
+                    {
+                        self.datagrams.push_own(SocketId(*socket), *to, message);
+                    }
+                }
+                None => {
+                    self.control.push(|out| udp(out, pair.reversed(), &failure));
+                    self.datagram_answered(flow, failure.len());
+                }
+            }
+        }
+    }
+
     fn datagrams_app(&mut self, flow: Key) -> Vec<std::sync::Arc<str>> {
         self.datagram_record(flow)
             .map(|record| record.facts.app.clone())

@@ -17,6 +17,8 @@ mod dns;
 mod lookups;
 mod mask;
 mod names;
+mod nat64;
+mod network;
 mod out;
 mod pressure;
 mod questions;
@@ -51,6 +53,8 @@ use control::Control;
 use datagram::Datagrams;
 use dns::Dns;
 pub(crate) use names::{Names, Resolved, Seeded};
+pub use nat64::Nat64;
+pub use network::Network;
 use out::Spare;
 pub use pressure::{Load, MemoryPressure};
 pub use questions::Answer;
@@ -267,6 +271,7 @@ pub struct Engine {
     /// Connections whose SYN is not answered yet.
     parked: usize,
     pressure: MemoryPressure,
+    nat64: Option<Nat64>,
 
     commands: VecDeque<Command>,
     sends: VecDeque<Key>,
@@ -327,6 +332,7 @@ impl Engine {
             early: 0,
             parked: 0,
             pressure: MemoryPressure::None,
+            nat64: None,
             commands: VecDeque::new(),
             sends: VecDeque::new(),
             recvs: VecDeque::new(),
@@ -607,6 +613,11 @@ impl Engine {
     /// Whether the engine itself answers at this address.
     fn is_own(&self, address: IpAddr) -> bool {
         self.config.dns.contains(&address)
+    }
+
+    /// Where what is for `address` goes on the network at hand.
+    fn outward(&self, address: SocketAddr) -> SocketAddr {
+        self.nat64.map_or(address, |nat64| nat64.outward(address))
     }
 
     fn record(&mut self, pair: Pair, proto: Proto) -> Record {

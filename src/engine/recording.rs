@@ -79,6 +79,11 @@ pub enum Note {
         /// How short.
         pressure: MemoryPressure,
     },
+    /// The machine is on another network.
+    Network {
+        /// How many resolvers there are to ask.
+        resolvers: usize,
+    },
     /// The engine was told to end every flow.
     Stop,
 }

@@ -5,6 +5,7 @@ mod refusal;
 
 use std::{
     io::{ErrorKind, IoSlice},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -91,6 +92,23 @@ impl TcpFlow {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    pub(super) fn socket(&self) -> Key {
+        self.socket
+    }
+
+    pub(super) fn set_socket(&mut self, socket: Key) {
+        self.socket = socket;
+    }
+
+    pub(super) fn destination(&self) -> SocketAddr {
+        self.record.pair.dst
+    }
+
+    /// Whether the shell was told to connect and has not said how that went.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.opened && self.tcp.is_parked()
     }
 
     /// Gives memory back that is not needed, and with `early` what the app will send again anyway.

@@ -188,6 +188,11 @@ fn events() -> Vec<Event> {
         time: 0.0,
         message: String::new(),
     };
+    let health = HealthEvent {
+        time: 0.0,
+        healthy: false,
+        latency: None,
+    };
     let all = vec![
         Event::Flow(flow),
         Event::Finding(found),
@@ -196,6 +201,7 @@ fn events() -> Vec<Event> {
         Event::Name(name),
         Event::Drop(drop),
         Event::Error(error),
+        Event::Health(health),
     ];
     for event in &all {
         match event {
@@ -205,7 +211,8 @@ fn events() -> Vec<Event> {
             | Event::Answer(_)
             | Event::Name(_)
             | Event::Drop(_)
-            | Event::Error(_) => {}
+            | Event::Error(_)
+            | Event::Health(_) => {}
         }
     }
     all

@@ -1,7 +1,9 @@
 //! The only place with descriptors, clocks and threads. [`Handle`] is what shells hold.
 
 pub mod descriptors;
+mod device;
 mod finder;
+mod health;
 #[cfg(feature = "cli")]
 mod netlink;
 #[cfg(feature = "cli")]
@@ -26,22 +28,25 @@ pub mod watch;
 
 use std::{
     io,
+    net::UdpSocket,
     os::fd::{BorrowedFd, OwnedFd},
     sync::{
-        Arc,
-        mpsc::{self, Sender},
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Sender, SyncSender},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use mio::Waker;
 
 use crate::{
-    engine::{Answer, Config, MemoryPressure, OwnerId},
+    engine::{Answer, Config, Load, MemoryPressure, Network, OwnerId},
     event::{Event, Proto, QuestionNumber},
     inspect::Rules,
     wire::Pair,
 };
+use health::Health;
 use reactor::Reactor;
 
 /// Keeps our own sockets out of the tunnel.
@@ -70,7 +75,7 @@ pub struct Options {
     pub owners: Option<Box<dyn FindOwner>>,
     /// Where packets, and what else verdicts stand on, are recorded, if they are.
     pub record: Option<record::Recording>,
-    /// Gets every event, on the engine's thread; must be quick.
+    /// Gets every event, one at a time, most of them on the engine's thread; must be quick.
     pub events: Box<dyn FnMut(Event) + Send>,
 }
 
@@ -79,6 +84,19 @@ pub struct Handle {
     requests: Sender<Request>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<io::Result<()>>>,
+    events: Arc<EventSink>,
+    started: Instant,
+    health: Mutex<Option<Health>>,
+}
+
+/// Whoever gets the events, from whatever thread they come.
+struct EventSink(Mutex<Box<dyn FnMut(Event) + Send>>);
+
+impl EventSink {
+    fn tell(&self, event: Event) {
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (*events)(event);
+    }
 }
 
 /// What a shell asks of the engine's thread.
@@ -88,6 +106,9 @@ enum Request {
     Owner(OwnerId, Vec<Arc<str>>),
     Complain(String),
     Memory(MemoryPressure),
+    Network(Network),
+    Tun(OwnedFd),
+    Load(SyncSender<Load>),
     Stop,
 }
 
@@ -99,7 +120,9 @@ impl Handle {
     /// Where the poll instance or the thread cannot be made.
     pub fn start(tun: OwnedFd, options: Options) -> io::Result<Handle> {
         let (requests, inbox) = mpsc::channel();
-        let (reactor, waker) = Reactor::new(tun, options, (requests.clone(), inbox))?;
+        let started = Instant::now();
+        let (reactor, waker) = Reactor::new(tun, options, started, (requests.clone(), inbox))?;
+        let events = reactor.events();
         let thread = thread::Builder::new()
             .name("untold".into())
             .spawn(move || reactor.run())?;
@@ -107,6 +130,9 @@ impl Handle {
             requests,
             waker,
             thread: Some(thread),
+            events,
+            started,
+            health: Mutex::new(None),
         })
     }
 
@@ -118,6 +144,39 @@ impl Handle {
     /// Passes on a person's answer to a question.
     pub fn answer(&self, question: QuestionNumber, answer: Answer) {
         self.request(Request::Answer(question, answer));
+    }
+
+    /// Goes on by another network: sockets are protected anew, connections whose own address is gone are reset, those
+    /// that wait for an answer are tried again, and the others stay as they are.
+    pub fn network_changed(&self, network: Network) {
+        self.request(Request::Network(network));
+    }
+
+    /// Goes on with another tun descriptor of the same MTU. What is still to be read from the old one is read, then it is
+    /// closed; no flow is lost. Where the old one has failed, there are two seconds to give a new one before the engine
+    /// ends.
+    pub fn set_tun(&self, tun: OwnedFd) {
+        self.request(Request::Tun(tun));
+    }
+
+    /// Sends probes through the tunnel and tells what became of them as [`Event::Health`]: one at once and one `every` so
+    /// often, in place of those sent before. `socket` must be connected to port 7 of one of [`Config::dns`], by a route
+    /// that leads into the tun; the engine's thread sends its datagrams back.
+    ///
+    /// # Errors
+    /// Where there can be no thread for it.
+    pub fn watch_health(&self, socket: UdpSocket, every: Duration) -> io::Result<()> {
+        let health = Health::start(socket, every, self.started, self.events.clone())?;
+        let mut place = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(health);
+        Ok(())
+    }
+
+    /// What is in use now; `None` where the engine's thread does not answer within a second.
+    pub fn load(&self) -> Option<Load> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.request(Request::Load(answer));
+        answered.recv_timeout(Duration::from_secs(1)).ok()
     }
 
     /// Sheds memory, and lowers the limits on it until [`MemoryPressure::None`] is told. No accepted byte is lost.

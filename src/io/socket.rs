@@ -78,6 +78,19 @@ impl Upstream {
         })
     }
 
+    /// Keeps the socket out of the tunnel on a network that is new.
+    pub(super) fn protect(&self, protect: &dyn Protect) -> io::Result<()> {
+        protect.protect(self.socket.as_fd())
+    }
+
+    /// The address of ours that a connection stands on.
+    pub(super) fn local(&self) -> io::Result<SocketAddr> {
+        let address = self.socket.local_addr()?;
+        address
+            .as_socket()
+            .ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+
     /// What a connection attempt came to.
     pub(super) fn take_error(&self) -> io::Result<()> {
         self.socket.take_error()?.map_or(Ok(()), Err)
@@ -126,6 +139,19 @@ impl Upstream {
 
     pub(super) fn raw(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+}
+
+/// Whether an address is still one of this machine's.
+pub(super) fn is_ours(address: SocketAddr) -> bool {
+    let bound = Socket::new(Domain::for_address(address), Type::DGRAM, None).and_then(|socket| {
+        let mut address = address;
+        address.set_port(0);
+        socket.bind(&address.into())
+    });
+    match bound {
+        Err(error) => error.kind() != ErrorKind::AddrNotAvailable,
+        Ok(()) => true,
     }
 }
 

@@ -13,6 +13,7 @@ mod resolver;
 mod server;
 mod world;
 
+mod change;
 mod dns;
 mod faults;
 mod harness;

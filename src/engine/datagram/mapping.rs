@@ -29,6 +29,8 @@ pub(super) struct Mapping {
 
 /// A port whose socket could not be had tries again after this.
 const RETRY: Duration = Duration::from_secs(1);
+/// Type of an ICMPv6 echo request (RFC 4443 section 4.1).
+const ECHO_REQUEST_V6: u8 = 128;
 /// Under pressure, sockets that were idle for this long close.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -80,10 +82,30 @@ impl Engine {
     }
 
     pub(super) fn forward(&mut self, flow: Key, slot: usize, span: Span, to: SocketAddr) {
-        let mapping = self.datagrams.flows.get(flow).and_then(|flow| flow.mapping);
-        match mapping.and_then(|mapping| self.socket_of(mapping)) {
-            Some(socket) => self.datagrams.push(socket, to, slot, span),
+        let Some(flow) = self.datagrams.flows.get(flow) else {
+            return;
+        };
+        let proto = flow.record.facts.proto;
+        match flow.mapping.and_then(|mapping| self.socket_of(mapping)) {
+            Some(socket) => {
+                let outward = self.outward(to);
+                if proto == Proto::Icmp && outward != to {
+                    self.translate_echo(slot, span);
+                }
+                self.datagrams.push(socket, outward, slot, span);
+            }
             None => self.refuse(slot, Unreachable::Host),
+        }
+    }
+
+    /// Makes an ICMP echo request one of ICMPv6; the kernel sets the checksum.
+    fn translate_echo(&mut self, slot: usize, message: Span) {
+        let first = self
+            .slots
+            .get_mut(slot)
+            .and_then(|slot| slot.bytes.get_mut(message.start as usize));
+        if let Some(first) = first {
+            *first = ECHO_REQUEST_V6;
         }
     }
 
@@ -98,7 +120,8 @@ impl Engine {
         if mapping.failed.is_some_and(|at| now < at + RETRY) {
             return None;
         }
-        let (proto, v6) = (mapping.proto, mapping.source.is_ipv6());
+        let proto = mapping.proto;
+        let v6 = mapping.source.is_ipv6() || self.nat64.is_some();
         if !self.socket_room() {
             self.count("socket_limit");
             return None;
@@ -149,6 +172,16 @@ impl Engine {
         }
     }
 
+    /// Closes the sockets of apps that speak IPv4: they are of the wrong family.
+    pub(in crate::engine) fn close_v4_mappings(&mut self) {
+        for key in self.datagrams.mappings.keys() {
+            let mapping = self.datagrams.mappings.get(key);
+            if mapping.is_some_and(|mapping| mapping.source.is_ipv4()) {
+                self.close_mapping(key, None);
+            }
+        }
+    }
+
     fn idlest_mapping(&mut self) -> Option<(Key, Duration)> {
         let mappings = &mut self.datagrams.mappings;
         let key = self.datagrams.idle_mappings.longest(|key| {
@@ -171,6 +204,10 @@ impl Engine {
         };
         mapping.last = now;
         let (proto, source) = (mapping.proto, mapping.source);
+        let from = match (source.is_ipv4(), self.nat64) {
+            (true, Some(nat64)) => nat64.inward(from),
+            _ => from,
+        };
         let from = SocketAddr::new(
             unmapped(from.ip()),
             if proto == Proto::Icmp { 0 } else { from.port() },

@@ -9,7 +9,9 @@ use std::{
 
 use super::{Note, Start};
 use crate::{
-    engine::{Answer, Command, Config, Engine, Now, OwnerId, Seeded, SocketEvent, SocketId},
+    engine::{
+        Answer, Command, Config, Engine, Network, Now, OwnerId, Seeded, SocketEvent, SocketId,
+    },
     event::{Event, FlowNumber, Proto, QuestionNumber},
     inspect::Rules,
     wire::{self, Flags, Packet, Pair, Segment},
@@ -166,6 +168,13 @@ impl Rerun {
                     - packets.saturating_sub(*wall).cast_signed();
             }
             Note::Memory { pressure } => self.engine.set_memory_pressure(*pressure, now),
+            Note::Network { resolvers } => {
+                let network = Network {
+                    resolvers: vec![RESOLVER; (*resolvers).min(MOST_RESOLVERS)],
+                    nat64: None,
+                };
+                self.engine.network_changed(network, now);
+            }
             Note::Stop => self.engine.finish(now),
         }
         self.drain();

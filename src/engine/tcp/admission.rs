@@ -250,9 +250,9 @@ impl Engine {
     }
 
     /// Where a connection to `dst` really goes; `None` where nobody listens.
-    pub(super) fn upstream(&self, dst: SocketAddr) -> Option<SocketAddr> {
+    pub(in crate::engine) fn upstream(&self, dst: SocketAddr) -> Option<SocketAddr> {
         match self.is_own(dst.ip()) {
-            false => Some(dst),
+            false => Some(self.outward(dst)),
             true if dst.port() == 53 => self.config.resolvers.first().copied(),
             true => None,
         }

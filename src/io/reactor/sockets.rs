@@ -1,0 +1,206 @@
+//! What the engine wants done with sockets, and what happens to them.
+
+use std::io::ErrorKind;
+
+use mio::{Interest, Token, unix::SourceFd};
+
+use super::{FIRST_SOCKET, Reactor, index, upstream};
+use crate::{
+    engine::{Command, SocketEvent, SocketId, recording::Note},
+    io::socket::{Kind, Upstream},
+};
+
+/// Reads from one socket before the others have their turn.
+const READS_A_TURN: usize = 4;
+/// Datagrams from one socket before the others have their turn.
+const DATAGRAMS_A_TURN: usize = 32;
+
+impl Reactor {
+    pub(super) fn command(&mut self, command: Command) {
+        let protect = &*self.protect;
+        let (id, opened) = match command {
+            Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
+            Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
+            Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
+            Command::FindOwner { flow, proto, pair } => {
+                self.tape.wanted(flow, proto, pair);
+                let asked = self
+                    .finder
+                    .as_mut()
+                    .is_some_and(|finder| finder.ask(flow, proto, pair));
+                if !asked {
+                    let now = self.clock.read();
+                    self.tape.owner(now, flow, &[]);
+                    self.engine.handle_owner(flow, Vec::new(), now);
+                }
+                return;
+            }
+            Command::Shutdown { socket: id } => {
+                if let Some(socket) = upstream(&self.sockets, id) {
+                    socket.shutdown();
+                }
+                return;
+            }
+            Command::Close { socket, reset } => return self.close(socket, reset),
+        };
+        let opened = opened.and_then(|upstream| {
+            let token = Token(index(id) + FIRST_SOCKET);
+            let interest = match upstream.kind {
+                Kind::Connecting | Kind::Stream => Interest::READABLE | Interest::WRITABLE,
+                Kind::Datagram => Interest::READABLE,
+            };
+            self.poll
+                .registry()
+                .register(&mut SourceFd(&upstream.raw()), token, interest)?;
+            Ok(upstream)
+        });
+        match opened {
+            Ok(upstream) => {
+                let at = index(id);
+                if self.sockets.len() <= at {
+                    self.sockets.resize_with(at + 1, || None);
+                }
+                self.sockets[at] = Some((id, upstream));
+            }
+            Err(error) => self.tell(id, SocketEvent::Failed(error.kind())),
+        }
+    }
+
+    /// Tells the engine what happened to a socket.
+    pub(super) fn tell(&mut self, id: SocketId, event: SocketEvent) {
+        let now = self.clock.read();
+        if self.tape.is_on()
+            && let Some(pair) = self.engine.pair_of(id)
+        {
+            match event {
+                SocketEvent::Connected => self.tape.note(now, || Note::connect(pair, None)),
+                SocketEvent::Failed(kind) => {
+                    self.tape.note(now, || Note::connect(pair, Some(kind)));
+                }
+                SocketEvent::Unreachable(kind) => self.tape.note(now, || Note::broken(pair, kind)),
+                SocketEvent::Writable => {}
+            }
+        }
+        self.engine.handle_socket(id, event, now);
+    }
+
+    pub(super) fn broken(&mut self, id: SocketId, kind: ErrorKind) {
+        if self.tape.is_on()
+            && let Some(pair) = self.engine.pair_of(id)
+        {
+            self.tape.note(self.clock.last, || Note::broken(pair, kind));
+        }
+    }
+
+    pub(super) fn close(&mut self, id: SocketId, reset: bool) {
+        let Some(place) = self.sockets.get_mut(index(id)) else {
+            return;
+        };
+        if let Some((_, upstream)) = place.take_if(|(open, _)| *open == id) {
+            if reset {
+                upstream.reset_on_close();
+            }
+            // Closing takes it out of the poll instance, too; an error here says that it is out already.
+            let _ = self
+                .poll
+                .registry()
+                .deregister(&mut SourceFd(&upstream.raw()));
+        }
+    }
+
+    pub(super) fn socket_event(&mut self, at: usize, event: &mio::event::Event) {
+        let Some(Some((id, upstream))) = self.sockets.get_mut(at) else {
+            return;
+        };
+        let id = *id;
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            upstream.readable = true;
+        }
+        let mut told = None;
+        if upstream.kind == Kind::Connecting {
+            told = match upstream.take_error() {
+                Err(error) => Some(SocketEvent::Failed(error.kind())),
+                Ok(()) if upstream.is_connected() => {
+                    upstream.kind = Kind::Stream;
+                    Some(SocketEvent::Connected)
+                }
+                Ok(()) => None,
+            };
+        } else if event.is_writable() {
+            told = Some(SocketEvent::Writable);
+        }
+        if upstream.readable && upstream.kind != Kind::Connecting {
+            self.list(id);
+        }
+        if let Some(told) = told {
+            self.tell(id, told);
+        }
+    }
+
+    /// Puts a socket on the list of those to read from.
+    pub(super) fn list(&mut self, id: SocketId) {
+        if let Some(Some((open, upstream))) = self.sockets.get_mut(index(id))
+            && *open == id
+            && upstream.readable
+            && !upstream.listed
+        {
+            upstream.listed = true;
+            self.ready.push(id);
+        }
+    }
+
+    pub(super) fn read_socket(&mut self, id: SocketId) {
+        let Some(Some((open, upstream))) = self.sockets.get_mut(index(id)) else {
+            return;
+        };
+        if *open != id {
+            return;
+        }
+        upstream.listed = false;
+        let now = self.clock.read();
+        match upstream.kind {
+            Kind::Connecting => {}
+            Kind::Stream => {
+                for _ in 0..READS_A_TURN {
+                    // No room: the engine names the socket when there is some.
+                    let Some(room) = self.engine.recv_room(id) else {
+                        return;
+                    };
+                    let result = upstream.read(room).map_err(|error| error.kind());
+                    if result == Err(ErrorKind::Interrupted) {
+                        continue;
+                    }
+                    let more = matches!(result, Ok(1..));
+                    upstream.readable = more;
+                    if let Err(kind) = result
+                        && kind != ErrorKind::WouldBlock
+                        && self.tape.is_on()
+                        && let Some(pair) = self.engine.pair_of(id)
+                    {
+                        self.tape.note(now, || Note::broken(pair, kind));
+                    }
+                    self.engine.received(id, result, now);
+                    if !more {
+                        return;
+                    }
+                }
+            }
+            Kind::Datagram => {
+                for _ in 0..DATAGRAMS_A_TURN {
+                    match upstream.recv_from(self.engine.datagram_room()) {
+                        Ok((len, from)) => self.engine.handle_datagram(id, from, len, now),
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            upstream.readable = false;
+                            return;
+                        }
+                        Err(error) => {
+                            let event = SocketEvent::Unreachable(error.kind());
+                            self.engine.handle_socket(id, event, now);
+                        }
+                    }
+                }
+            }
+        }
+        self.list(id);
+    }
+}
