@@ -95,7 +95,7 @@ pub fn parse(packet: &[u8]) {
                 echo.payload,
             )
         }
-        Packet::Fragment => return,
+        Packet::Unreachable(_) | Packet::Fragment => return,
     };
     assert!(span.start <= span.end && span.end as usize <= packet.len());
     let again = [&header[..len], span.of(packet)].concat();
@@ -104,7 +104,7 @@ pub fn parse(packet: &[u8]) {
         Packet::Tcp(tcp) => &mut tcp.payload,
         Packet::Udp(udp) => &mut udp.payload,
         Packet::Echo(echo) => &mut echo.payload,
-        Packet::Fragment => return,
+        Packet::Unreachable(_) | Packet::Fragment => return,
     };
     payload.start = len as u32;
     payload.end = again.len() as u32;

@@ -64,6 +64,7 @@ struct Queued {
     socket: SocketId,
     to: SocketAddr,
     payload: Payload,
+    whole: bool,
 }
 
 enum Payload {
@@ -144,6 +145,7 @@ impl Datagrams {
             socket,
             to,
             payload,
+            whole,
         } = self.queue.pop_front()?;
         let payload = match payload {
             Payload::Slot(slot, span) => slots.get(slot).map_or(&[][..], |slot| slot.get(span)),
@@ -156,13 +158,21 @@ impl Datagrams {
             socket,
             to,
             payload,
+            whole,
         })
     }
 
-    pub(super) fn push(&mut self, socket: SocketId, to: SocketAddr, slot: usize, span: Span) {
+    pub(super) fn push(
+        &mut self,
+        socket: SocketId,
+        to: SocketAddr,
+        (slot, span): (usize, Span),
+        whole: bool,
+    ) {
         self.queue.push_back(Queued {
             socket,
             to,
+            whole,
             payload: Payload::Slot(slot, span),
         });
     }
@@ -171,6 +181,7 @@ impl Datagrams {
         self.queue.push_back(Queued {
             socket,
             to,
+            whole: false,
             payload: Payload::Own(payload),
         });
     }
@@ -418,6 +429,17 @@ impl Engine {
         if let Some(flow) = self.datagrams.flows.get_mut(key) {
             flow.record.bytes_in += bytes as u64;
             flow.last = self.now.mono;
+        }
+    }
+
+    pub(super) fn has_datagrams(&self, proto: Proto, pair: Pair) -> bool {
+        self.datagrams.by_pair.contains_key(&(proto, pair))
+    }
+
+    /// The app does not listen for the other end of a flow any more.
+    pub(super) fn datagrams_refused(&mut self, pair: Pair) {
+        if let Some(&key) = self.datagrams.by_pair.get(&(Proto::Udp, pair)) {
+            self.end_datagrams(key);
         }
     }
 

@@ -183,7 +183,7 @@ impl Engine {
                 id.copy_from_slice(&new_id.to_be_bytes());
             }
             self.datagrams
-                .push(SocketId(*socket), *to, slot, datagram.payload);
+                .push(SocketId(*socket), *to, (slot, datagram.payload), false);
         }
     }
 

@@ -14,6 +14,7 @@ pub mod capture;
 mod control;
 mod datagram;
 mod dns;
+mod icmp;
 mod lookups;
 mod mask;
 mod names;
@@ -231,6 +232,8 @@ pub struct Outgoing<'a> {
     pub to: SocketAddr,
     /// UDP payload, or an ICMP echo message whose identifier the kernel fills in.
     pub payload: &'a [u8],
+    /// Whether it must go in one piece: where the path carries less, that is told by [`Engine::handle_unreachable`].
+    pub whole: bool,
 }
 
 /// The firewall, without the machine: no descriptor, no clock, no thread.
@@ -378,6 +381,9 @@ impl Engine {
         self.now = now;
         self.began.get_or_insert(now.mono);
         for slot in 0..n.min(self.slots.len() - 1) {
+            if let Some(slot) = self.slots.get_mut(slot) {
+                slot.fragmentable = false;
+            }
             self.handle_slot(slot);
         }
     }
@@ -557,6 +563,7 @@ impl Engine {
             Ok(Packet::Tcp(segment)) => self.handle_segment(index, &segment),
             Ok(Packet::Udp(datagram)) => self.outbound_udp(index, datagram),
             Ok(Packet::Echo(echo)) => self.outbound_echo(index, echo),
+            Ok(Packet::Unreachable(quoted)) => self.app_refused(&quoted),
             Ok(Packet::Fragment) => {
                 let whole = self.fragments.push(slot.packet(), self.now.mono);
                 if let Some(at) = self.fragments.deadline() {

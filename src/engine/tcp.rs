@@ -161,6 +161,16 @@ impl Engine {
         }
     }
 
+    /// Segments for the app of `pair` must be no longer than `size` bytes.
+    pub(super) fn tcp_too_big(&mut self, pair: Pair, size: u16) {
+        if let Some(&key) = self.by_pair.get(&pair) {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.tcp.shrink_segments(size);
+            }
+            self.follow_up(key);
+        }
+    }
+
     fn segment_size(&self, pair: Pair) -> u16 {
         let headers = if pair.dst.is_ipv4() { 40 } else { 60 };
         (self.config.mtu - headers) as u16

@@ -2,6 +2,7 @@
 
 pub mod descriptors;
 mod device;
+mod errqueue;
 mod finder;
 mod health;
 #[cfg(feature = "cli")]

@@ -340,16 +340,46 @@ impl Reactor {
             // The moment of the input that this follows: what an event says must not hang on how fast a socket is.
             self.engine.sent(id, result, self.clock.last);
         }
-        let mut lost = Vec::new();
+        self.send_datagrams();
+    }
+
+    fn send_datagrams(&mut self) {
+        let (mut lost, mut refused) = (Vec::new(), Vec::new());
         while let Some(datagram) = self.engine.poll_datagram() {
-            if let Some(socket) = upstream(&self.sockets, datagram.socket)
-                && let Err(error) = socket.send_to(datagram.payload, datagram.to)
+            let (id, to) = (datagram.socket, datagram.to);
+            let Some(Some((open, upstream))) = self.sockets.get_mut(index(id)) else {
+                continue;
+            };
+            if *open != id {
+                continue;
+            }
+            let mut sent = upstream.send_to(datagram.payload, to, datagram.whole);
+            if sent
+                .as_ref()
+                .is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
             {
-                lost.push((datagram.socket, error.kind()));
+                // It may be about an earlier datagram, for somebody else: then this one is sent again. What this machine
+                // refuses by itself is about this one.
+                let told: Vec<_> = std::iter::from_fn(|| upstream.refused()).collect();
+                let own = told.iter().any(|refused| refused.to.port() == 0);
+                if !own && !told.is_empty() {
+                    sent = upstream.send_to(datagram.payload, to, datagram.whole);
+                }
+                for told in told {
+                    let to = if told.to.port() == 0 { to } else { told.to };
+                    refused.push((id, to, told.why));
+                }
+            }
+            if let Err(error) = sent {
+                lost.push((id, error.kind()));
             }
         }
         for (socket, why) in lost {
             self.engine.datagram_lost(socket, why);
+        }
+        for (socket, to, why) in refused {
+            self.engine
+                .handle_unreachable(socket, to, why, self.clock.last);
         }
     }
 

@@ -8,13 +8,17 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Protect;
+use super::{Protect, errqueue};
 
 /// A non-blocking socket and what is known of its readiness (edge-triggered).
 pub(super) struct Upstream {
     socket: Socket,
     pub(super) kind: Kind,
     pub(super) readable: bool,
+    /// There may be something in its error queue.
+    pub(super) erring: bool,
+    /// Whether datagrams go in one piece or not at all; a new socket of the kernel's fragments what is too long.
+    whole: bool,
     /// Stands in the list of sockets to read from.
     pub(super) listed: bool,
 }
@@ -40,6 +44,8 @@ impl Upstream {
             socket,
             kind: Kind::Connecting,
             readable: false,
+            erring: false,
+            whole: false,
             listed: false,
         })
     }
@@ -54,10 +60,15 @@ impl Upstream {
         if !v6 {
             socket.set_broadcast(true)?;
         }
+        if to.is_none() {
+            errqueue::keep(socket.as_fd(), v6)?;
+        }
         Ok(Self {
             socket,
             kind: Kind::Datagram,
             readable: false,
+            erring: false,
+            whole: false,
             listed: false,
         })
     }
@@ -74,6 +85,8 @@ impl Upstream {
             socket,
             kind: Kind::Datagram,
             readable: false,
+            erring: false,
+            whole: false,
             listed: false,
         })
     }
@@ -96,6 +109,11 @@ impl Upstream {
         self.socket.take_error()?.map_or(Ok(()), Err)
     }
 
+    /// What the network said of a datagram that was sent.
+    pub(super) fn refused(&self) -> Option<errqueue::Refused> {
+        errqueue::take(self.socket.as_fd())
+    }
+
     /// Whether the handshake is over.
     pub(super) fn is_connected(&self) -> bool {
         self.socket.peer_addr().is_ok()
@@ -110,7 +128,17 @@ impl Upstream {
             .send_vectored_with_flags(parts, libc::MSG_NOSIGNAL)
     }
 
-    pub(super) fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
+    /// Sends a datagram, in one piece if it has to be `whole`.
+    pub(super) fn send_to(
+        &mut self,
+        payload: &[u8],
+        to: SocketAddr,
+        whole: bool,
+    ) -> io::Result<usize> {
+        if self.whole != whole {
+            errqueue::set_dont_fragment(self.socket.as_fd(), to.is_ipv6(), whole)?;
+            self.whole = whole;
+        }
         match self
             .socket
             .send_to_with_flags(payload, &to.into(), libc::MSG_NOSIGNAL)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    engine::{Command, Engine, SocketEvent, SocketId, sockets::Owner},
+    engine::{Command, Engine, SocketEvent, SocketId, slots::Slot, sockets::Owner},
     event::Proto,
     flow::Key,
     wire::{self, MAX_HEADER, Pair, Span, Unreachable},
@@ -57,6 +57,12 @@ impl Engine {
         key
     }
 
+    /// Whose a mapping is.
+    pub(in crate::engine) fn mapping_source(&self, key: Key) -> Option<(Proto, SocketAddr)> {
+        let mapping = self.datagrams.mappings.get(key)?;
+        Some((mapping.proto, mapping.source))
+    }
+
     /// A flow of the mapping has ended; with the last one it goes.
     pub(super) fn leave_mapping(&mut self, key: Key) {
         let Some(mapping) = self.datagrams.mappings.get_mut(key) else {
@@ -92,7 +98,8 @@ impl Engine {
                 if proto == Proto::Icmp && outward != to {
                     self.translate_echo(slot, span);
                 }
-                self.datagrams.push(socket, outward, slot, span);
+                let whole = self.slots.get(slot).is_some_and(Slot::is_whole);
+                self.datagrams.push(socket, outward, (slot, span), whole);
             }
             None => self.refuse(slot, Unreachable::Host),
         }

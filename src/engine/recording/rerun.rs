@@ -289,7 +289,7 @@ impl Rerun {
                     self.datagram(socket, echo.pair.src, message);
                 }
             }
-            Packet::Fragment => {}
+            Packet::Unreachable(_) | Packet::Fragment => {}
         }
     }
 

@@ -115,6 +115,7 @@ impl Reactor {
         let id = *id;
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             upstream.readable = true;
+            upstream.erring |= event.is_error();
         }
         let mut told = None;
         if upstream.kind == Kind::Connecting {
@@ -186,6 +187,13 @@ impl Reactor {
                 }
             }
             Kind::Datagram => {
+                if std::mem::take(&mut upstream.erring) {
+                    let told = std::iter::from_fn(|| upstream.refused());
+                    for refused in told.take(DATAGRAMS_A_TURN) {
+                        self.engine
+                            .handle_unreachable(id, refused.to, refused.why, now);
+                    }
+                }
                 for _ in 0..DATAGRAMS_A_TURN {
                     match upstream.recv_from(self.engine.datagram_room()) {
                         Ok((len, from)) => self.engine.handle_datagram(id, from, len, now),
