@@ -238,8 +238,12 @@ impl Tcp {
             .wrapping_add(payload.len() as u32)
             .wrapping_add(u32::from(fin));
         let outside = before(self.rcv_edge, seq) || before(end, self.rcv_nxt);
-        if !segment.flags.contains(Flags::ACK) || outside {
+        if outside {
             self.due.ack = true;
+            return arrival;
+        }
+        // RFC 9293 section 3.10.7.4, fifth.
+        if !segment.flags.contains(Flags::ACK) {
             return arrival;
         }
         if self.state == State::SynReceived {
@@ -368,7 +372,10 @@ impl Tcp {
             State::Parked => return None,
             State::SynReceived => {
                 if !std::mem::take(&mut self.due.syn_ack) {
-                    return None;
+                    return self
+                        .due
+                        .ack
+                        .then(|| self.emit(self.snd_max, Place::default(), false, allowed));
                 }
                 let iss = self.snd_una;
                 self.sent(iss.wrapping_add(1), now);
