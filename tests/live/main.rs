@@ -19,6 +19,7 @@ mod faults;
 mod harness;
 mod http;
 mod icmp;
+mod idle;
 mod leaks;
 mod limits;
 mod owner;
