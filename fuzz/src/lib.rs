@@ -2,6 +2,7 @@
 //! where the library broke a promise.
 
 pub mod inspection;
+pub mod tcp;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -36,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("recording", recording),
     ("decode", inspection::decode),
     ("stream", inspection::stream),
+    ("tcp", tcp::schedule),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.
