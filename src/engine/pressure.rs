@@ -53,6 +53,8 @@ pub struct Load {
     pub sockets: usize,
     /// Bytes in buffers of flows and in buffers kept for them.
     pub buffers: usize,
+    /// Packets dropped so far, for any reason, and whatever else is counted with them.
+    pub drops: u64,
 }
 
 impl Engine {
@@ -92,6 +94,7 @@ impl Engine {
             flows: self.flows.len() + self.datagrams.flows(),
             sockets: self.sockets.open(),
             buffers: self.buffer_bytes(),
+            drops: self.drops.values().sum(),
         }
     }
 

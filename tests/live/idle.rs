@@ -14,7 +14,9 @@ fn r9_without_traffic_the_engines_thread_does_not_wake_up() {
     alone(|| {
         let world = World::new(Setup::default());
         // The app's kernel looks for routers every few seconds: packets, but of nobody's asking.
-        world.app.set("net/ipv6/conf/tun0/router_solicitations", "0");
+        world
+            .app
+            .set("net/ipv6/conf/tun0/router_solicitations", "0");
         let echo = Server::start(&world.server, "203.0.113.9:7", server::echo);
         let udp = Echo::start(&world.server, "203.0.113.9:7");
         let streams: Vec<_> = (0..100)

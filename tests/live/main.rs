@@ -26,6 +26,7 @@ mod owner;
 mod program;
 mod recordings;
 mod reload;
+mod soak;
 mod tcp;
 mod tls;
 mod udp;
