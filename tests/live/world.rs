@@ -157,6 +157,11 @@ impl World {
         self.events.lock().unwrap().clone()
     }
 
+    /// Forgets the events so far.
+    pub fn forget_events(&self) {
+        self.events.lock().unwrap().clear();
+    }
+
     /// The findings so far.
     pub fn findings(&self) -> Vec<FindingEvent> {
         let findings = self.events().into_iter().filter_map(|event| match event {
