@@ -25,7 +25,7 @@ struct Bucket {
 impl Backoff {
     /// Refusals remembered: 32 KiB.
     const PLACES: usize = 1_024;
-    /// Answers at once: more than a page with many blocked parts asks of one name or address.
+    /// Answers at once: more than a page with many blocked parts tries of one address.
     pub(super) const BURST: u32 = 32;
     /// One more for each of these.
     pub(super) const EVERY: Duration = Duration::from_millis(250);

@@ -228,7 +228,7 @@ impl Engine {
         }
         match self.judge_datagram(Proto::Udp, pair, pair, slot, datagram.payload, None) {
             Fate::Go(flow) => self.forward(flow, slot, datagram.payload, pair.dst),
-            Fate::Blocked(flow) => self.prohibit(flow, slot),
+            Fate::Blocked(_) => self.refuse(slot, Unreachable::AdminProhibited),
             Fate::Gone => {}
         }
     }
@@ -251,7 +251,7 @@ impl Engine {
                 };
                 self.forward(flow, slot, span, echo.pair.dst);
             }
-            Fate::Blocked(flow) => self.prohibit(flow, slot),
+            Fate::Blocked(_) => self.refuse(slot, Unreachable::AdminProhibited),
             Fate::Gone => {}
         }
     }
@@ -527,19 +527,6 @@ impl Engine {
             };
             self.count("flow_evicted");
             self.end_datagrams(key);
-        }
-    }
-
-    /// Tells an app that its packet in `slot` is prohibited, unless it has been told so again and again.
-    fn prohibit(&mut self, flow: Key, slot: usize) {
-        let Some(flow) = self.datagrams.flows.get(flow) else {
-            return;
-        };
-        let facts = &flow.record.facts;
-        let what = (facts.proto, facts.app.first(), facts.dst);
-        match self.backoff.answers(what, self.now.mono) {
-            true => self.refuse(slot, Unreachable::AdminProhibited),
-            false => self.count("backed_off"),
         }
     }
 

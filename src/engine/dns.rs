@@ -149,9 +149,6 @@ impl Engine {
             record.verdict = verdict.clone();
         }
         if leaks || blocked {
-            if !self.backoff.answers((app.first(), &name), self.now.mono) {
-                return self.count("backed_off");
-            }
             if blocked {
                 self.name_event(name, Vec::new(), &verdict);
             }
