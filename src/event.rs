@@ -139,8 +139,58 @@ pub enum Wrapper {
     Base64,
     /// Hexadecimal.
     Hex,
+    /// Base32 (RFC 4648), either case, padded or not.
+    Base32,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// zlib (RFC 1950).
+    Zlib,
+    /// Bare DEFLATE (RFC 1951).
+    Deflate,
+    /// Brotli (RFC 7932).
+    Brotli,
+    /// Zstandard (RFC 8878).
+    Zstd,
+    /// An entry of a zip archive.
+    Zip,
+    /// A part of a multipart message (RFC 2046).
+    Multipart,
+    /// A field of a protobuf message.
+    Protobuf,
+    /// UTF-16, either byte order.
+    Utf16,
+    /// Every byte XORed with the same one.
+    Xor,
     /// Chunked transfer coding (RFC 9112).
     Chunked,
+    /// Frames of an HTTP/2 stream (RFC 9113), header fields decompressed (RFC 7541).
+    Http2,
+    /// Frames of a WebSocket message (RFC 6455), unmasked.
+    Websocket,
+    /// An MQTT packet.
+    Mqtt,
+    /// A CoAP message (RFC 7252).
+    Coap,
+}
+
+impl Wrapper {
+    /// Whether it is a container or a transcoding as a whole, within which even what stands there to be read is explained by
+    /// it; other encodings explain only what they change.
+    pub fn is_opened(self) -> bool {
+        matches!(
+            self,
+            Wrapper::Gzip
+                | Wrapper::Zlib
+                | Wrapper::Deflate
+                | Wrapper::Brotli
+                | Wrapper::Zstd
+                | Wrapper::Zip
+                | Wrapper::Multipart
+                | Wrapper::Protobuf
+                | Wrapper::Utf16
+                | Wrapper::Xor
+        )
+    }
 }
 
 /// What was done to a registered value before it was sent.
@@ -172,6 +222,12 @@ pub enum Spelling {
     Varint,
     /// Two decimal digits a byte, either nibble first.
     Bcd,
+    /// Coordinates in other digits: rounded, or of a place within 200 metres.
+    Rounded,
+    /// Coordinates as whole numbers of millionths or ten-millionths of a degree.
+    Scaled,
+    /// Coordinates as IEEE 754 numbers.
+    Float,
     /// Unsalted MD5 of a textual spelling, or its middle 16 digits.
     Md5,
     /// Unsalted SHA-1 of a textual spelling.
@@ -219,6 +275,9 @@ pub struct Finding {
     pub at: Place,
     /// Bytes on the wire from the start of `at`.
     pub offset: u64,
+    /// What the sender calls it: a JSON pointer (RFC 6901), or the name of a form field, header, part or element. `*` stands
+    /// for a name that holds a value.
+    pub field: Option<Arc<str>>,
 }
 
 /// What is done with a flow.
@@ -234,9 +293,10 @@ pub enum Action {
 }
 
 /// A decision and what it stands on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// What is done.
+    #[serde(rename = "verdict")]
     pub action: Action,
     /// The rule that decided: `rule.N` (counted from 1), `answer.N` (a rule of the file of answers),
     /// `list.NAME`, or `default.KEY`.
@@ -267,7 +327,7 @@ pub enum NameSource {
     Sni,
     /// Server name indication of a QUIC Initial.
     Quic,
-    /// `Host` of an HTTP request, or its absolute target.
+    /// `Host` of an HTTP request (`:authority` in HTTP/2, `Uri-Host` in CoAP), or its absolute target.
     Http,
 }
 
@@ -332,6 +392,8 @@ pub struct FlowEvent {
     pub name_from: Option<NameSource>,
     /// Why content could not be read, if so.
     pub opaque: Option<Opaque>,
+    /// Payload bytes from the app that could not be read, for that reason or an earlier one.
+    pub opaque_bytes: u64,
     /// Payload bytes released towards the remote end.
     pub bytes_out: u64,
     /// Payload bytes received from the remote end.

@@ -48,6 +48,16 @@
 #![warn(missing_docs, unreachable_pub)]
 #![warn(clippy::disallowed_methods, clippy::disallowed_types)]
 
+#[cfg(all(target_os = "android", feature = "unwinder"))]
+extern crate unwinding as _;
+
+#[cfg(feature = "capi")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a shell"
+)]
+pub mod capi;
 mod error;
 pub mod event;
 
@@ -62,6 +72,13 @@ pub mod inspect;
     reason = "a shell"
 )]
 pub mod io;
+#[cfg(feature = "jni")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a shell"
+)]
+mod jni;
 pub mod policy;
 pub mod sniff;
 pub mod wire;

@@ -30,6 +30,27 @@ fn an_upload_allocates_nothing_without_an_identity() {
 }
 
 #[test]
+fn an_upload_in_frames_allocates_nothing() {
+    let mut http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    // POST to /, and a frame of DATA as long as they go.
+    http2.extend(b"\0\0\x03\x01\x04\0\0\0\x01\x83\x84\x86\xff\xff\xff\0\0\0\0\0\x01");
+    let mut websocket = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n".to_vec();
+    websocket.extend(b"\x82\xff\0\0\0\x10\0\0\0\0\x37\xfa\x21\x3d");
+    for beginning in [http2, websocket] {
+        let mut phone = Phone::new(&identity());
+        let mut flow = phone.connect(1);
+        phone.say(&mut flow, &beginning);
+        for _ in 0..WARM_UP {
+            phone.upload(&mut flow);
+        }
+        let (allocations, bytes) =
+            counted(|| (0..ROUNDS).map(|_| phone.upload(&mut flow)).sum::<usize>());
+        assert!(bytes >= ROUNDS * 4 * MSS, "only {bytes} bytes went");
+        assert_eq!(allocations, 0);
+    }
+}
+
+#[test]
 fn a_download_allocates_nothing() {
     let mut phone = Phone::new(&identity());
     let mut flow = phone.connect(1);
@@ -223,6 +244,20 @@ impl Phone {
             flow.take(&segment, len);
         }
         sent
+    }
+
+    /// One segment of these bytes.
+    fn say(&mut self, flow: &mut Flow, bytes: &[u8]) {
+        let mut noise = bytes.to_vec();
+        std::mem::swap(&mut self.noise, &mut noise);
+        let tcp = segment(flow.pair, flow.seq, flow.ack, Flags::ACK);
+        self.packet(tcp, bytes.len());
+        self.noise = noise;
+        flow.seq = flow.seq.wrapping_add(u32::try_from(bytes.len()).unwrap());
+        self.send();
+        while let Some((segment, len)) = self.next_segment() {
+            flow.take(&segment, len);
+        }
     }
 
     /// A batch of received bytes, ACKed by the app; gives the bytes that reached it.

@@ -50,6 +50,7 @@ fn start(tun: OwnedFd) -> (Handle, Events) {
         protect: Box::new(Nothing),
         owners: None,
         record: None,
+        sink: None,
         events: Box::new(move |event| told.lock().unwrap().push(event)),
     };
     (Handle::start(tun, options).unwrap(), events)

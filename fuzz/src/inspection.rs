@@ -7,11 +7,12 @@ use std::{
 };
 
 use untold::{
-    decode::{Budget, Scratch, Window, walk},
+    decode::{Budget, Scratch, Unfinished, Window, walk},
     detect::{Detector, Identity},
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
     policy::{Config, Facts, Policy},
+    sniff::{Coap, Initials, is_long_header},
 };
 
 /// A needle in wrappers that the first bytes choose, among bytes that the rest gives: the walk shows it, wherever it looks
@@ -35,9 +36,13 @@ pub fn decode(script: &[u8]) {
         cut: false,
         open: after.len() % 2 == 1,
         json: false,
+        multipart: false,
         wrappers: &[],
+        hint: None,
+        streams: false,
+        unfinished: Unfinished::Read,
     };
-    let hold = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
+    let rest = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
         shown += text.bytes.len();
         let mut last = 0;
         for index in (0..text.bytes.len()).step_by(text.bytes.len() / 8 + 1) {
@@ -52,8 +57,8 @@ pub fn decode(script: &[u8]) {
             .any(|window| window == IMEI.as_bytes());
         text.bytes.len() / 2
     });
-    assert!(hold <= window.len());
-    assert!(shown <= window.len() + 64 * 1024 + 24 * window.len());
+    assert!(rest.hold.max(rest.keep) <= window.len());
+    assert!(shown <= window.len() + 257 * 1024 + 24 * window.len());
     assert!(found || budget.is_spent());
 }
 
@@ -93,6 +98,143 @@ pub fn stream(script: &[u8]) {
             gone.findings,
             bytes[..blocked.gone].escape_ascii()
         );
+    }
+}
+
+/// What a client sends in HTTP/2, with its preface or without.
+pub fn http2(bytes: &[u8]) {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let rest = bytes.strip_prefix(PREFACE).unwrap_or(bytes);
+    framed(&[PREFACE, rest].concat());
+}
+
+/// What a client sends after asking for WebSocket, with the question or without.
+pub fn websocket(bytes: &[u8]) {
+    const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+    if bytes.starts_with(b"GET /chat") {
+        framed(bytes);
+    } else {
+        framed(&[UPGRADE, bytes].concat());
+    }
+}
+
+/// What a client sends in MQTT, with its CONNECT or without.
+pub fn mqtt(bytes: &[u8]) {
+    const CONNECT: &[u8] = b"\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02id";
+    if bytes.first() == Some(&0x10) {
+        framed(bytes);
+    } else {
+        framed(&[CONNECT, bytes].concat());
+    }
+}
+
+/// A datagram in CoAP or nearly: its parts lie in it one after another, and what is in one of them is found.
+pub fn coap(message: &[u8]) {
+    for port in [5683, 9999] {
+        let Some(coap) = Coap::parse(message, port) else {
+            continue;
+        };
+        let options = [&coap.path, &coap.query, &coap.hosts, &coap.options];
+        let mut parts: Vec<_> = options.into_iter().flatten().cloned().collect();
+        parts.sort_by_key(|part| (part.start, part.end));
+        parts.insert(0, coap.head.clone());
+        parts.push(coap.payload.clone());
+        for pair in parts.windows(2) {
+            assert!(pair[0].end <= pair[1].start, "{pair:?}");
+        }
+        assert_eq!(coap.payload.end, message.len());
+        let whole = |part: &std::ops::Range<usize>| &message[part.clone()] == IMEI.as_bytes();
+        let mut notices = Vec::new();
+        let step = Stream::new(Proto::Udp).datagram(
+            message,
+            &mut Context {
+                rules: rules("block"),
+                facts: &mut Facts {
+                    app: Vec::new(),
+                    dst: ([203, 0, 113, 9], port).into(),
+                    proto: Proto::Udp,
+                    names: Vec::new(),
+                    wall: 0,
+                },
+                now: Duration::from_secs(1),
+                room: usize::MAX,
+                can_ask: false,
+                scratch: &mut Scratch::default(),
+                notices: &mut notices,
+            },
+        );
+        let blocked = matches!(step.gate, Gate::Block(_));
+        assert!(blocked || !parts.iter().any(whole));
+        assert_eq!(step.release, if blocked { 0 } else { message.len() });
+    }
+}
+
+/// Datagrams of QUIC, each with its length in front, in the order of the seed and reversed: what is read of the handshake does
+/// not depend on what comes again, and reading ends.
+pub fn quic(script: &[u8]) {
+    let mut datagrams = Vec::new();
+    let mut rest = script;
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+        let (datagram, after) = after.split_at(length);
+        datagrams.push(datagram);
+        rest = after;
+    }
+    let mut forwards = Initials::default();
+    let authentic: Vec<_> = datagrams.iter().map(|each| forwards.read(each)).collect();
+    let said = forwards.indication();
+    assert!(said.name.is_none() || authentic.contains(&true));
+    let mut again = Initials::default();
+    for datagram in &datagrams {
+        let authentic = again.read(datagram);
+        assert!(!authentic || datagram.len() > 40);
+    }
+    for datagram in datagrams.iter().take(4) {
+        again.read(datagram);
+    }
+    assert_eq!(again.indication().name, said.name);
+    let mut endless = Initials::default();
+    for datagram in datagrams.iter().cycle().take(64) {
+        endless.read(datagram);
+    }
+    let initials = datagrams.iter().any(|each| is_long_header(each));
+    assert!(!endless.read(&[]) && (initials || endless.indication().name.is_none()));
+}
+
+/// A stream of some framing, as it is: in whatever pieces it comes, the same is found in it, all of it goes where everything
+/// is allowed, and where nothing is, what has gone holds no finding.
+fn framed(bytes: &[u8]) {
+    let whole = send(bytes, &[], "allow");
+    assert_eq!(whole.gone, bytes.len());
+    let sum = bytes
+        .iter()
+        .fold(7, |sum, byte| sum * 31 % 65_521 + usize::from(*byte));
+    let step = sum % 23 + 1;
+    let few = [sum % (bytes.len() + 1)];
+    let many: Vec<usize> = (1..bytes.len()).step_by(step).collect();
+    for ends in [&few[..], &many] {
+        let pieces = send(bytes, ends, "allow");
+        assert_eq!(pieces.gone, bytes.len());
+        assert_eq!(
+            whole.places(),
+            pieces.places(),
+            "in pieces at {ends:?} {}",
+            bytes.escape_ascii()
+        );
+    }
+    for ends in [&[][..], &few, &many] {
+        let blocked = send(bytes, ends, "block");
+        assert_eq!(blocked.blocked, !whole.findings.is_empty());
+        if blocked.blocked {
+            let gone = send(&bytes[..blocked.gone], &[], "allow");
+            let told = |finding| blocked.findings.contains(finding);
+            assert!(
+                !gone.findings.iter().any(told),
+                "what had gone says it: {:?} in pieces at {ends:?}: {}",
+                gone.findings,
+                bytes[..blocked.gone].escape_ascii()
+            );
+        }
     }
 }
 
@@ -157,7 +299,7 @@ fn send(bytes: &[u8], ends: &[usize], leak: &'static str) -> Outcome {
             Notice::Finding { finding, .. } => {
                 Some((format!("{} {:?}", finding.kind, finding.at), finding.offset))
             }
-            Notice::Name { .. } | Notice::Opaque(_) => None,
+            Notice::Name { .. } | Notice::Opaque(_) | Notice::Unread(_) => None,
         })
         .collect();
     Outcome {
@@ -205,7 +347,7 @@ fn expand(script: &[u8]) -> Vec<u8> {
 }
 
 /// Base64, hexadecimal, percent-encoding or JSON escapes, written the plain way.
-fn wrap(layer: u8, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn wrap(layer: u8, bytes: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     match layer & 3 {
         0 => {
@@ -241,8 +383,11 @@ fn rules(leak: &'static str) -> &'static Rules {
     let make = |leak: &str| {
         let identity = format!("imei = \"{IMEI}\"\nemail = \"{MAIL}\"");
         let identity = Identity::parse("identity", &identity).expect("a good identity");
-        let policy = Config::parse("policy", &format!("[default]\nleak = \"{leak}\""))
-            .and_then(|config| Policy::new(config, Vec::new()));
+        let policy = Config::parse(
+            "policy",
+            &format!("[default]\nleak = \"{leak}\"\nleak_shape = \"{leak}\""),
+        )
+        .and_then(|config| Policy::new(config, Vec::new()));
         Rules {
             detector: Arc::new(Detector::new(&identity, &[1; 32])),
             policy: Arc::new(policy.expect("a good policy")),
@@ -252,5 +397,5 @@ fn rules(leak: &'static str) -> &'static Rules {
     if leak == "allow" { allow } else { block }
 }
 
-const IMEI: &str = "490154203237518";
+pub(super) const IMEI: &str = "490154203237518";
 const MAIL: &str = "kari.nordmann@mail.example";

@@ -1,6 +1,7 @@
-//! What fuzzing and the replay of the committed corpus (`tests/corpus.rs`) run: one function a target, which panics
+//! What fuzzing and the replay of the committed corpus (`tests/fuzz_corpus.rs`) run: one function a target, which panics
 //! where the library broke a promise.
 
+pub mod containers;
 pub mod inspection;
 pub mod tcp;
 
@@ -37,6 +38,13 @@ pub const TARGETS: &[Target] = &[
     ("recording", recording),
     ("decode", inspection::decode),
     ("stream", inspection::stream),
+    ("containers", containers::containers),
+    ("coding", containers::coding),
+    ("http2", inspection::http2),
+    ("websocket", inspection::websocket),
+    ("mqtt", inspection::mqtt),
+    ("coap", inspection::coap),
+    ("quic", inspection::quic),
     ("tcp", tcp::schedule),
 ];
 

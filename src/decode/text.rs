@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::{base64, hex, json, percent};
+use super::{base32, base64, hex, json, multipart, percent, utf16};
 use crate::event::Wrapper;
 
 /// A text for the search, and the way back from it to the wire.
@@ -13,8 +13,14 @@ pub struct Text<'a> {
     pub cut: bool,
     /// Whether the text may go on after its last byte.
     pub open: bool,
+    /// Whether the text goes on for certain, and what is open at its end will be shown again with what comes next.
+    pub more: bool,
     /// Whether the text is a JSON document from its first byte on.
     pub(super) json: bool,
+    /// Whether the text is a multipart message from its first byte on.
+    pub(super) multipart: bool,
+    /// Whether what began in the text before `from` was left unread until now.
+    pub(super) reopened: bool,
     pub(super) origin: Origin<'a>,
 }
 
@@ -59,10 +65,31 @@ struct Source<'a> {
 /// A decoder and how it was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layer {
-    Base64 { phase: usize },
-    Hex { phase: usize },
-    Percent { plus: bool },
+    Base64 {
+        phase: usize,
+    },
+    Hex {
+        phase: usize,
+    },
+    Percent {
+        plus: bool,
+    },
     Json,
+    Base32 {
+        phase: usize,
+    },
+    Utf16 {
+        first: usize,
+    },
+    Xor {
+        key: u8,
+    },
+    /// A field of a protobuf message or a stored entry of an archive, as it stands there.
+    Part(Wrapper),
+    /// A number in a protobuf message, in decimal digits.
+    Number,
+    /// What is compressed: only where it begins can be told.
+    Container(Wrapper),
 }
 
 impl Text<'_> {
@@ -81,6 +108,15 @@ impl Text<'_> {
                 outer.origin(start.saturating_add(at))
             }
         }
+    }
+
+    /// The text that `bytes[index]` was decoded from, and where in it.
+    pub fn outer(&self, index: usize) -> Option<(&Text<'_>, usize)> {
+        let source = self.source(index)?;
+        let at = source
+            .layer
+            .locate(source.encoded, index.saturating_sub(source.first));
+        Some((source.outer, source.start.saturating_add(at)))
     }
 
     /// The hexadecimal digits that adjoin `range` where it was decoded from such digits, the nearest first: before it, and
@@ -132,12 +168,25 @@ impl Text<'_> {
             (None, Origin::Window(wrappers)) => wrappers.to_vec(),
             (None, Origin::Decoded { .. } | Origin::Runs { .. }) => Vec::new(),
         };
-        let first = match self.origin {
+        let mut first = match self.origin {
             Origin::Runs { .. } => self.source(index).map_or(0, |source| source.first),
             Origin::Window(_) | Origin::Decoded { .. } => 0,
         };
-        let part = self.bytes.get(first..).unwrap_or_default();
+        let mut part = self.bytes.get(first..).unwrap_or_default();
+        let is_run = matches!(self.origin, Origin::Runs { .. });
+        let delimiter = multipart::delimiter(part).filter(|_| self.multipart || is_run);
+        if self.multipart || delimiter.is_some() {
+            chain.push(Wrapper::Multipart);
+        }
+        if let Some(delimiter) = delimiter {
+            let inside = |body: &Range<usize>| body.contains(&index.saturating_sub(first));
+            if let Some(body) = multipart::bodies(part, delimiter).find(inside) {
+                first = first.saturating_add(body.start);
+                part = part.get(body).unwrap_or_default();
+            }
+        }
         let document = self.json
+            || self.multipart && json::is_document(part)
             || (first > 0 || matches!(self.origin, Origin::Runs { .. })) && json::is_document(part);
         let member = || {
             json::is_value(part, index.saturating_sub(first))
@@ -147,6 +196,55 @@ impl Text<'_> {
             chain.push(Wrapper::Json);
         }
         chain
+    }
+
+    /// The parts of the text that stand for themselves: decoded runs from their first character on, bodies of a multipart
+    /// message, or all of it.
+    pub(super) fn parts(&self) -> Vec<Range<usize>> {
+        if let Origin::Runs { segments, .. } = self.origin {
+            let ends = segments
+                .iter()
+                .skip(1)
+                .map(|next| next.start)
+                .chain([self.bytes.len()]);
+            let whole = segments
+                .iter()
+                .zip(ends)
+                .filter(|(segment, _)| segment.layer.is_whole());
+            return whole
+                .flat_map(|(segment, end)| self.bodies(segment.start..end.saturating_sub(1)))
+                .collect();
+        }
+        self.bodies(0..self.bytes.len())
+    }
+
+    /// The bodies of a part that is a multipart message, or the part.
+    fn bodies(&self, part: Range<usize>) -> Vec<Range<usize>> {
+        let bytes = self.bytes.get(part.clone()).unwrap_or_default();
+        let Some(delimiter) = multipart::delimiter(bytes) else {
+            return std::iter::once(part).collect();
+        };
+        let place = |body: Range<usize>| {
+            part.start.saturating_add(body.start)..part.start.saturating_add(body.end)
+        };
+        multipart::bodies(bytes, delimiter).map(place).collect()
+    }
+
+    /// The end of the part that `index` is in.
+    pub(super) fn end_of_part(&self, index: usize) -> usize {
+        match self.origin {
+            Origin::Runs { segments, .. } => {
+                let after = segments.partition_point(|segment| segment.start <= index);
+                let next = segments.get(after).map(|next| next.start);
+                next.unwrap_or(self.bytes.len()).saturating_sub(1)
+            }
+            Origin::Window(_) | Origin::Decoded { .. } => self.bytes.len(),
+        }
+    }
+
+    /// Whether the text is the window itself.
+    pub(super) fn is_window(&self) -> bool {
+        matches!(self.origin, Origin::Window(_))
     }
 
     fn source(&self, index: usize) -> Option<Source<'_>> {
@@ -187,6 +285,18 @@ impl Layer {
             Layer::Hex { phase } => hex::locate(encoded, phase, index),
             Layer::Percent { plus } => percent::locate(encoded, plus, index),
             Layer::Json => json::locate(encoded, index),
+            Layer::Base32 { phase } => base32::locate(encoded, phase, index),
+            Layer::Utf16 { first } => utf16::locate(encoded, first, index),
+            Layer::Xor { .. } | Layer::Part(_) => index,
+            Layer::Number | Layer::Container(_) => 0,
+        }
+    }
+
+    /// Whether the encoding is read from its first character on.
+    fn is_whole(self) -> bool {
+        match self {
+            Layer::Base64 { phase } | Layer::Hex { phase } | Layer::Base32 { phase } => phase == 0,
+            _ => true,
         }
     }
 
@@ -196,6 +306,11 @@ impl Layer {
             Layer::Hex { .. } => Wrapper::Hex,
             Layer::Percent { .. } => Wrapper::Percent,
             Layer::Json => Wrapper::Json,
+            Layer::Base32 { .. } => Wrapper::Base32,
+            Layer::Utf16 { .. } => Wrapper::Utf16,
+            Layer::Xor { .. } => Wrapper::Xor,
+            Layer::Number => Wrapper::Protobuf,
+            Layer::Part(wrapper) | Layer::Container(wrapper) => wrapper,
         }
     }
 }

@@ -58,6 +58,17 @@ pub(super) const HEX: [u8; 256] = {
     with_breaks(table, 16)
 };
 
+/// Values of the characters of base32, either case; 32 for what is ignored, 255 for others.
+pub(super) const BASE32: [u8; 256] = {
+    let mut table = digits(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
+    let mut value = 0u8;
+    while value < 26 {
+        set(&mut table, value.wrapping_add(b'a'), value);
+        value = value.wrapping_add(1);
+    }
+    with_breaks(table, 32)
+};
+
 impl<'a> Words<'a> {
     /// Begins with the run that `from` is in, or the next one.
     pub(super) fn new(bytes: &'a [u8], from: usize) -> Self {

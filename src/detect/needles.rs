@@ -7,11 +7,13 @@ use sha2::Sha256;
 
 use super::{
     Identity,
-    boundary::{Boundary, Ending, LOOK_BEHIND},
+    boundary::{Boundary, Ending, LOOK_BEHIND, VERSION, is_framed},
     grams::Grams,
+    named::{CONTEXT, Named, Seen},
+    path,
     prefixes::Prefixes,
     spellings::{self, Class},
-    value::Value,
+    value::{Form, Value},
 };
 use crate::event::{Confidence, Kind, Spelling};
 
@@ -28,8 +30,11 @@ pub struct Detector {
     grams: Grams,
     prefixes: Prefixes,
     longest: usize,
+    /// Whether two digits more decide about a match.
+    versions: bool,
     sightings: Vec<Sighting>,
     values: Vec<Registered>,
+    named: Named,
 }
 
 /// A registered value that was seen.
@@ -46,12 +51,12 @@ pub struct Hit {
     pub open: bool,
 }
 
-/// What an event may say of a hit.
+/// What an event may say of a value that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// What it is.
     pub kind: Kind,
-    /// How sure that is: always exact, for a registered value.
+    /// How sure that is.
     pub confidence: Confidence,
     /// What was done to it.
     pub spelling: Spelling,
@@ -59,8 +64,17 @@ pub struct Sighting {
     pub last4: Option<Arc<str>>,
     /// `k1:` and 16 hex digits of the keyed hash of kind and canonical value.
     pub hash: Arc<str>,
-    /// Index of the registered value in [`Detector::values`], equal for all its spellings.
+    /// Index of the registered value in [`Detector::values`], equal for all its spellings; [`Sighting::NOBODY`] for others.
     pub value: u32,
+    /// Which item it is of a list that counts only if [`Sighting::PARTS`] of its items are in one unit.
+    pub part: Option<u32>,
+}
+
+impl Sighting {
+    /// The value is nobody's that is registered.
+    pub const NOBODY: u32 = u32::MAX;
+    /// Items of a list in one unit that make a finding.
+    pub const PARTS: usize = super::named::APPS;
 }
 
 /// A registered value and how well it is covered; nothing of it in clear.
@@ -81,14 +95,14 @@ pub struct Registered {
 impl Detector {
     /// Builds the tables; `hash_key` keys the HMAC-SHA-256 of [`Sighting::hash`].
     pub fn new(identity: &Identity, hash_key: &[u8; 32]) -> Detector {
-        let mut builder = Builder::default();
+        let mut builder = Builder::new(identity.kinds(), hash_key);
         for value in identity.values() {
             builder.add(value, hash_key);
         }
         builder.finish()
     }
 
-    /// Whether there is nothing to search for.
+    /// Whether nothing is registered that is searched for anywhere; shapes are looked for all the same.
     pub fn is_empty(&self) -> bool {
         self.needles.is_empty()
     }
@@ -110,7 +124,7 @@ impl Detector {
 
     /// How many bytes before `from` a search depends on.
     pub fn context(&self) -> usize {
-        2 * self.longest + LOOK_BEHIND
+        (2 * self.longest + LOOK_BEHIND).max(CONTEXT)
     }
 
     /// Bytes that the tables take.
@@ -132,7 +146,7 @@ impl Detector {
         let first = hits.len();
         self.scan(haystack, from, hits);
         let Some(start) = hits[first..].iter().map(|hit| hit.start).min() else {
-            return haystack.len();
+            return self.settled(haystack).max(from);
         };
         if start < from {
             hits.truncate(first);
@@ -144,7 +158,7 @@ impl Detector {
             .iter()
             .filter(|hit| hit.open && hit.end > from)
             .map(|hit| hit.end - 1)
-            .fold(haystack.len(), usize::min);
+            .fold(self.settled(haystack).max(from), usize::min);
         found.sort_unstable_by_key(|hit| (self.value_of(hit), hit.end, hit.start, hit.needle));
         let mut kept = first;
         let mut before: Option<Hit> = None;
@@ -182,7 +196,7 @@ impl Detector {
                     suffix.len() < needle.length() && 2 * suffix.len() > needle.length();
                 if long_enough
                     && needle.is(&self.bytes[needle.range()][..suffix.len()], suffix)
-                    && needle.left.begins(haystack, start)
+                    && needle.begins(haystack, start)
                 {
                     return suffix.len();
                 }
@@ -191,9 +205,42 @@ impl Detector {
         0
     }
 
+    /// Appends what the names in `haystack` tell beyond `from`: short registered values, places, and what looks like an
+    /// identifier although nobody registered it. `cut` says that the text began before the haystack, `open` that it may go
+    /// on. Returns how many bytes at the end must wait because a value may go on in them; those of an open [`Seen`] must
+    /// wait beside. What it sees depends on [`Detector::context`] bytes before `from` at most.
+    pub fn search_named(
+        &self,
+        haystack: &[u8],
+        from: usize,
+        cut: bool,
+        open: bool,
+        seen: &mut Vec<Seen>,
+    ) -> usize {
+        self.named.search(haystack, from, cut, open, seen)
+    }
+
+    /// Where the value at `index` of a text stands in the text's own structure: its JSON pointer (RFC 6901), or the name of
+    /// its form field, header, part or element. Names that hold a value are not shown.
+    pub fn field(&self, text: &[u8], index: usize) -> Option<String> {
+        let shows = |name: &[u8]| {
+            let mut hits = Vec::new();
+            self.search(name, 0, &mut hits);
+            hits.is_empty()
+        };
+        path::of(text, index, &shows)
+    }
+
     /// What an event may say of a hit on `needle`, a number that [`Detector::search`] of this detector gave.
     pub fn describe(&self, needle: u32) -> &Sighting {
         &self.sightings[self.needles[needle as usize].sighting as usize]
+    }
+
+    /// Up to where it is known what is no hit.
+    fn settled(&self, haystack: &[u8]) -> usize {
+        let last = haystack.last().is_some_and(u8::is_ascii_digit);
+        let behind = if self.versions && last { VERSION } else { 0 };
+        haystack.len().saturating_sub(behind)
     }
 
     /// Appends every match that ends after `from`, overlapping ones too.
@@ -206,13 +253,10 @@ impl Detector {
             let Some(seen) = haystack.get(start..end) else {
                 return;
             };
-            if end <= from
-                || !needle.is(&self.bytes[needle.range()], seen)
-                || !needle.left.begins(haystack, start)
-            {
+            if end <= from || !needle.is(&self.bytes[needle.range()], seen) {
                 return;
             }
-            let open = match needle.right.ends(haystack, end) {
+            let open = match needle.bounds(haystack, start) {
                 Ending::Ends => false,
                 Ending::Unknown => true,
                 Ending::Continues => return,
@@ -273,6 +317,22 @@ impl Needle {
         start..start + self.length()
     }
 
+    /// Whether what stands before `start` leaves it possible that the needle begins a value there.
+    fn begins(&self, haystack: &[u8], start: usize) -> bool {
+        self.left.begins(haystack, start) || is_framed(haystack, start, self.length())
+    }
+
+    /// Whether the needle at `start` is a value by itself.
+    fn bounds(&self, haystack: &[u8], start: usize) -> Ending {
+        if is_framed(haystack, start, self.length()) {
+            Ending::Ends
+        } else if self.left.begins(haystack, start) {
+            self.right.ends(haystack, start + self.length())
+        } else {
+            Ending::Continues
+        }
+    }
+
     /// Whether `seen` is `own`, this needle's bytes or as many of them.
     #[inline]
     fn is(&self, own: &[u8], seen: &[u8]) -> bool {
@@ -284,38 +344,57 @@ impl Needle {
     }
 }
 
-#[derive(Default)]
 struct Builder {
     needles: Vec<Needle>,
     bytes: Vec<u8>,
     sightings: Vec<Sighting>,
     values: Vec<Registered>,
+    named: Named,
 }
 
 impl Builder {
+    fn new(kinds: Vec<Kind>, hash_key: &[u8; 32]) -> Builder {
+        Builder {
+            needles: Vec::new(),
+            bytes: Vec::new(),
+            sightings: Vec::new(),
+            values: Vec::new(),
+            named: Named::new(kinds, hash_key),
+        }
+    }
+
     fn add(&mut self, value: &Value, hash_key: &[u8; 32]) {
         let index = self.values.len() as u32;
         let last4: Option<Arc<str>> = value.last4().map(Arc::from);
         let hash: Arc<str> = keyed_hash(value, hash_key).into();
         let first = self.needles.len();
         let known = self.sightings.len();
-        for spelled in spellings::of(value) {
+        let sighting = |spelling, part| Sighting {
+            kind: value.kind.clone(),
+            confidence: Confidence::Exact,
+            spelling,
+            last4: last4.clone(),
+            hash: hash.clone(),
+            value: index,
+            part,
+        };
+        if let Form::Location { .. } = value.form {
+            self.named.add_place(value, sighting(Spelling::Plain, None));
+        }
+        let is_list = matches!(value.form, Form::Apps(_));
+        for (number, spelled) in (0..).zip(spellings::of(value)) {
             if spelled.class == Class::Token {
+                self.named
+                    .add_short(&spelled, sighting(spelled.spelling, None));
                 continue;
             }
+            let seen = sighting(spelled.spelling, is_list.then_some(number));
             let described = self.sightings[known..]
                 .iter()
-                .position(|sighting| sighting.spelling == spelled.spelling);
+                .position(|other| *other == seen);
             let sighting = described.map_or(self.sightings.len(), |at| known + at);
             if described.is_none() {
-                self.sightings.push(Sighting {
-                    kind: value.kind.clone(),
-                    confidence: Confidence::Exact,
-                    spelling: spelled.spelling,
-                    last4: last4.clone(),
-                    hash: hash.clone(),
-                    value: index,
-                });
+                self.sightings.push(seen);
             }
             self.needles.push(Needle {
                 start: self.bytes.len() as u32,
@@ -346,22 +425,27 @@ impl Builder {
             bytes,
             sightings,
             values,
+            named,
         } = self;
         let all = || needles.iter().map(|needle| &bytes[needle.range()]);
         Detector {
             grams: Grams::new(all()),
             prefixes: Prefixes::new(all()),
+            versions: needles
+                .iter()
+                .any(|needle| needle.right == Boundary::Version),
             longest: needles.iter().map(Needle::length).max().unwrap_or(0),
             bytes: bytes.into(),
             needles,
             sightings,
             values,
+            named,
         }
     }
 }
 
 /// `k1:` and the first 16 hex digits of HMAC-SHA-256 over kind, NUL, canonical value.
-fn keyed_hash(value: &Value, hash_key: &[u8; 32]) -> String {
+pub(super) fn keyed_hash(value: &Value, hash_key: &[u8; 32]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(hash_key).expect("HMAC takes a key of any length");
     mac.update(value.kind.to_string().as_bytes());
     mac.update(&[0]);

@@ -67,7 +67,12 @@ pub(super) fn of(value: &Value) -> Vec<Spelled> {
             speller.text(Spelling::Plain, boundary, text);
             speller.digests_in_each_case(text);
         }
-        Form::Location { .. } | Form::Apps(_) => {}
+        Form::Apps(names) => {
+            for name in names {
+                speller.text(Spelling::Plain, Boundary::Mail, name);
+            }
+        }
+        Form::Location { .. } => {}
     }
     speller.spelled
 }
@@ -97,8 +102,23 @@ impl Speller {
             self.digit_string(Spelling::Length, &other);
             self.digests(&other);
         }
+        if value.kind == Kind::Imei {
+            self.any_version(&digits[..14]);
+            // Type allocation code, serial number and a spare digit (RFC 7254, 4).
+            let urn = format!("{}-{}-0", &digits[..8], &digits[8..14]);
+            self.text(Spelling::Separators, Boundary::Digit, &urn);
+        }
         let reversed: String = digits.chars().rev().collect();
         self.text(Spelling::Reversed, Boundary::Digit, &reversed);
+    }
+
+    /// Equipment with whatever software version, which is two digits more and changes with updates.
+    fn any_version(&mut self, body: &str) {
+        for spelled in &mut self.spelled {
+            if *spelled.bytes == *body.as_bytes() {
+                spelled.right = Boundary::Version;
+            }
+        }
     }
 
     /// A number in decimal, hex, binary and BCD.
@@ -164,10 +184,11 @@ impl Speller {
         let digits = lower_hex(octets);
         let pairs = paired(&digits);
         let quads: Vec<&str> = [0, 4, 8].map(|at| &digits[at..at + 4]).into();
-        self.text(Spelling::Plain, Boundary::Hex, &value.written);
+        let between = if value.written.len() == 17 { ":" } else { "" };
+        self.text(Spelling::Plain, octets_of(between), &value.written);
         for separator in [":", "-", "", ".", " ", "_"] {
             let text = pairs.join(separator);
-            self.text(Spelling::Separators, Boundary::Hex, &text);
+            self.text(Spelling::Separators, octets_of(separator), &text);
             if matches!(separator, ":" | "-" | "") {
                 self.digests_in_each_case(&text);
             }
@@ -236,12 +257,28 @@ impl Speller {
     /// for: the digit left over has a filler or a type beside it (3GPP TS 24.008, 10.5.1.4).
     fn bcd(&mut self, digits: &str) {
         let nibbles: Vec<u8> = digits.bytes().map(|byte| byte.wrapping_sub(b'0')).collect();
-        for start in 0..=nibbles.len() % 2 {
+        let odd = nibbles.len() % 2 == 1;
+        for start in 0..=usize::from(odd) {
             let pairs = nibbles[start..].chunks_exact(2);
             let straight: Vec<u8> = pairs.clone().map(|pair| pair[0] << 4 | pair[1]).collect();
             let swapped: Vec<u8> = pairs.map(|pair| pair[1] << 4 | pair[0]).collect();
-            self.raw(Spelling::Bcd, &straight);
-            self.raw(Spelling::Bcd, &swapped);
+            let (mut sides, mut swapped_sides) = ([Boundary::Free; 2], [Boundary::Free; 2]);
+            if let ([first, .., last], true) = (&nibbles[..], odd) {
+                let (side, digit) = if start == 0 { (1, *last) } else { (0, *first) };
+                let high = Boundary::Nibble {
+                    mask: 0xf0,
+                    bits: digit << 4,
+                };
+                let low = Boundary::Nibble {
+                    mask: 0x0f,
+                    bits: digit,
+                };
+                let [of_straight, of_swapped] = if start == 0 { [high, low] } else { [low, high] };
+                sides[side] = of_straight;
+                swapped_sides[side] = of_swapped;
+            }
+            self.raw_between(Spelling::Bcd, &straight, sides);
+            self.raw_between(Spelling::Bcd, &swapped, swapped_sides);
         }
     }
 
@@ -286,6 +323,7 @@ impl Speller {
         self.text(Spelling::Md5, Boundary::Hex, &hex);
         self.text(Spelling::Md5, Boundary::Hex, &hex[8..24]);
         self.raw(Spelling::Md5, &md5);
+        self.raw(Spelling::Md5, &md5[4..12]);
         let sha1 = Sha1::digest(text);
         self.text(Spelling::Sha1, Boundary::Hex, &lower_hex(&sha1));
         self.raw(Spelling::Sha1, &sha1);
@@ -316,23 +354,45 @@ impl Speller {
     }
 
     fn raw(&mut self, spelling: Spelling, octets: &[u8]) {
+        self.raw_between(spelling, octets, [Boundary::Free; 2]);
+    }
+
+    fn raw_between(&mut self, spelling: Spelling, octets: &[u8], [left, right]: [Boundary; 2]) {
         if octets.len() < MIN_RAW || distinct(octets) < MIN_DISTINCT {
             return;
         }
-        let free = Boundary::Free;
         self.add(Spelled {
             bytes: octets.into(),
             class: Class::Raw,
             spelling,
-            left: free,
-            right: free,
+            left,
+            right,
         });
     }
 
     fn add(&mut self, spelled: Spelled) {
-        if !spelled.bytes.is_empty() && self.seen.insert((spelled.class, spelled.bytes.clone())) {
-            self.spelled.push(spelled);
+        if spelled.bytes.is_empty() {
+            return;
         }
+        if self.seen.insert((spelled.class, spelled.bytes.clone())) {
+            self.spelled.push(spelled);
+        } else if spelled.class == Class::Raw && spelled.left == Boundary::Free {
+            // What another reading has beside it does not matter to this one.
+            let known = self.spelled.iter_mut();
+            let mut same =
+                known.filter(|known| known.class == spelled.class && known.bytes == spelled.bytes);
+            if let Some(known) = same.next().filter(|_| spelled.right == Boundary::Free) {
+                (known.left, known.right) = (Boundary::Free, Boundary::Free);
+            }
+        }
+    }
+}
+
+/// What bounds pairs of hex digits with this between them.
+fn octets_of(separator: &str) -> Boundary {
+    match separator {
+        ":" | "-" => Boundary::Octets,
+        _ => Boundary::Hex,
     }
 }
 

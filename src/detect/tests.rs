@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{
     Detector, Hit, Identity,
-    boundary::Ending,
+    boundary::{Boundary, Ending, is_framed},
     spellings::{self, Class},
 };
 use crate::event::{Kind, Spelling};
@@ -65,8 +65,15 @@ fn finds_a_value_however_it_is_spelled() {
         (b"35-209900-176148-1", Kind::Imei, Plain),
         (b"352099001761481", Kind::Imei, Separators),
         (b"49 015420 323751 8", Kind::Imei, Separators),
+        (b"<urn:gsma:imei:35209900-176148-0>", Kind::Imei, Separators),
         (b"4901 5420 3237 518", Kind::Imei, Separators),
         (b"49015420323751", Kind::Imei, Length),
+        (b"imeisv=4901542032375178&", Kind::Imei, Length),
+        (b"\x94\x10\x45\x02\x23\x73\x15\x87", Kind::Imei, Bcd),
+        (b"\x0a\x0f490154203237518\x32\x01", Kind::Imei, Plain),
+        (b"\xa4imei\xaf4901542032375189", Kind::Imei, Plain),
+        (b"\x63aid\x709774d56d682e549cdtest", Kind::AndroidId, Plain),
+        (b"\x12\x0b\x2b4791234567\x38\x00", Kind::Phone, Prefix),
         (b"cuid=0A1B|815732302451094", Kind::Imei, Reversed),
         (b"1bdcaeb2b4c8e", Kind::Imei, Hex),
         (b"\x49\x01\x54\x20\x32\x37\x51\x8f", Kind::Imei, Bcd),
@@ -177,9 +184,7 @@ fn finds_digests_of_every_common_spelling() {
             format!("h={digest}&").into_bytes(),
             format!("\"{}\"", digest.to_uppercase()).into_bytes(),
         ];
-        if digest.len() > 16 {
-            haystacks.push(octets);
-        }
+        haystacks.push(octets);
         for haystack in haystacks {
             let found = found(&detector, &haystack);
             assert!(
@@ -195,9 +200,10 @@ fn leaves_what_only_resembles_a_value() {
     let detector = detector(EVERYTHING);
     for haystack in [
         "1490154203237518",
-        "4901542032375180",
         "490154203237519",
         "490154203237517 490154203237528",
+        "49015420323751812",
+        "4901542032375180",
         "0x9774d56d682e549c1",
         "f9774d56d682e549c",
         "9774d56d682e549d",
@@ -207,10 +213,11 @@ fn leaves_what_only_resembles_a_value() {
         "+46912345670",
         "02:00:5e:10:a4:7e",
         "02005e10a47f02",
+        "02:00:5e:10:a4:7f:00:01",
+        "00:02:00:5e:10:a4:7f",
         "XR58M12ABCDE",
         "12345",
         "59.9139",
-        "com.example.bank",
         "1700000000000",
         "d41d8cd98f00b204e9800998ecf8427e",
     ] {
@@ -369,10 +376,15 @@ fn lets_no_more_than_half_of_a_value_out_before_it_is_found() {
     let detector = detector(EVERYTHING);
     for number in 0..detector.spellings() as u32 {
         let needle = detector.bytes_of(number).to_vec();
-        let mut stream = b"id=\"".to_vec();
+        let (_, _, left, right) = detector.needle(number);
+        let beside = |boundary: Boundary| match boundary {
+            Boundary::Nibble { bits, .. } => bits,
+            _ => b'"',
+        };
+        let mut stream = vec![b'i', b'd', b'=', beside(left)];
         let start = stream.len();
         stream.extend_from_slice(&needle);
-        stream.extend_from_slice(b"\" ");
+        stream.extend([beside(right), b' ']);
         let (mut from, mut released) = (0, 0usize);
         let mut seen = None;
         for length in 1..=stream.len() {
@@ -442,10 +454,9 @@ fn naive(detector: &Detector, haystack: &[u8], from: usize) -> Vec<(usize, usize
                 _ => window.to_ascii_lowercase() == needle,
             };
             let end = start + needle.len();
-            if same
-                && left.begins(haystack, start)
-                && right.ends(haystack, end) != Ending::Continues
-            {
+            let bounded =
+                left.begins(haystack, start) && right.ends(haystack, end) != Ending::Continues;
+            if same && (bounded || is_framed(haystack, start, needle.len())) {
                 all.push((start, end, number));
             }
         }

@@ -86,6 +86,15 @@ impl Value {
         })
     }
 
+    /// Takes `text` as it is.
+    pub(super) fn free(kind: Kind, text: &str) -> Value {
+        Value {
+            kind,
+            written: text.into(),
+            form: Form::Text(text.into()),
+        }
+    }
+
     /// Makes one value of all installed packages; every name was checked by [`package_name`].
     pub(super) fn installed_apps(mut names: Vec<Box<str>>) -> Value {
         names.sort_unstable();

@@ -20,6 +20,8 @@ pub(crate) struct Record {
     pub(crate) facts: Facts,
     pub(crate) verdict: Verdict,
     pub(crate) opaque: Option<Opaque>,
+    /// Payload bytes that could not be read.
+    pub(crate) opaque_bytes: u64,
     /// Payload bytes released.
     pub(crate) bytes_out: u64,
     /// Payload bytes received.
@@ -57,6 +59,7 @@ impl Record {
             facts,
             verdict,
             opaque: None,
+            opaque_bytes: 0,
             bytes_out: 0,
             bytes_in: 0,
         }
@@ -88,6 +91,10 @@ impl Record {
                 self.opaque = Some(why);
                 None
             }
+            Notice::Unread(bytes) => {
+                self.opaque_bytes += bytes;
+                None
+            }
         }
     }
 
@@ -104,6 +111,7 @@ impl Record {
             name,
             name_from,
             opaque: self.opaque,
+            opaque_bytes: self.opaque_bytes,
             bytes_out: self.bytes_out,
             bytes_in: self.bytes_in,
             verdict: self.verdict.action,

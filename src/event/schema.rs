@@ -60,11 +60,12 @@ fn every_value_is_documented() {
     check("confidence", variants!(Confidence: Exact, Shape));
     check(
         "chain",
-        variants!(Wrapper: Percent, Json, Base64, Hex, Chunked),
+        variants!(Wrapper: Percent, Json, Base64, Hex, Base32, Gzip, Zlib, Deflate, Brotli, Zstd, Zip, Multipart, Protobuf,
+            Utf16, Xor, Chunked, Http2, Websocket, Mqtt, Coap),
     );
     check(
         "spelling",
-        variants!(Spelling: Plain, Separators, Case, Reversed, Prefix, Length, Decimal, Hex, Raw, Integer, Varint, Bcd,
+        variants!(Spelling: Plain, Separators, Case, Reversed, Prefix, Length, Decimal, Hex, Raw, Integer, Varint, Bcd, Rounded, Scaled, Float,
             Md5, Sha1, Sha256),
     );
     check(
@@ -122,6 +123,7 @@ fn events() -> Vec<Event> {
         hash: "k1:00".into(),
         at: Place::Body,
         offset: 0,
+ field: None,
     };
     let dst: SocketAddr = "203.0.113.9:80".parse().expect("an address");
     let flow = FlowEvent {
@@ -134,6 +136,7 @@ fn events() -> Vec<Event> {
         name: None,
         name_from: None,
         opaque: None,
+        opaque_bytes: 0,
         bytes_out: 0,
         bytes_in: 0,
         verdict: Action::Block,

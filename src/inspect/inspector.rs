@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
+
 use super::{
     Context, Gate, Notice, Rules, Step, Stream,
     scanner::{Piece, Scanner, Tail, Wire},
@@ -13,7 +15,7 @@ use super::{
     unit::Unit,
 };
 use crate::{
-    decode::Scratch,
+    decode::{Coding, Effort, Scratch},
     event::{Finding, NameSource, Opaque, Place, Proto, Verdict},
     policy::Facts,
 };
@@ -67,14 +69,17 @@ pub struct Request<'a> {
 }
 
 /// What a message was found to carry, and what the policy says of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
     /// One for each value and place, in the order of the message.
     pub findings: Vec<Finding>,
     /// The strictest verdict on the destination and on what was found. [`Ask`](crate::event::Action::Ask) is left as it is.
+    #[serde(flatten)]
     pub verdict: Verdict,
     /// Why some of the content could not be read, if so.
     pub opaque: Option<Opaque>,
+    /// What reading the message took.
+    pub effort: Effort,
 }
 
 /// Where bytes go: `host`, `host:port`, `address`, `address:port`, `[v6 address]:port`; the port is 80 unless given.
@@ -107,6 +112,12 @@ impl Inspector {
             .iter()
             .flat_map(|(name, value)| [*name, ": ", *value, "\r\n"])
             .collect();
+        let encoding = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case("content-encoding");
+        let coding = request.headers.iter().rfind(encoding);
+        let coding = coding.and_then(|(_, value)| {
+            let last = value.rsplit(',').next().unwrap_or_default();
+            Coding::named(&last.trim().to_ascii_lowercase())
+        });
         let body: Cow<'_, [u8]> = match request.body {
             [whole] => Cow::Borrowed(*whole),
             pieces => Cow::Owned(pieces.concat()),
@@ -127,10 +138,13 @@ impl Inspector {
                 tail: Tail::Closed,
                 wire: Wire::Stretch(0),
             };
-            Scanner::new(place, &[], 0).scan(&piece, &self.rules.detector, &mut unit);
+            let mut scanner = Scanner::new(place, &[], 0);
+            scanner.expect(coding.filter(|_| place == Place::Body));
+            scanner.scan(&piece, &self.rules.detector, &mut unit);
         }
         self.inspect(Proto::Tcp, &to, |cx| {
             unit.judge(&[], cx);
+            unit.effort()
         })
     }
 
@@ -162,6 +176,7 @@ impl Inspector {
                     }
                 }
             }
+            stream.effort()
         })
     }
 
@@ -169,7 +184,7 @@ impl Inspector {
         &self,
         proto: Proto,
         to: &Destination,
-        run: impl FnOnce(&mut Context<'_>),
+        run: impl FnOnce(&mut Context<'_>) -> Effort,
     ) -> Inspection {
         let mut facts = Facts {
             app: Vec::new(),
@@ -183,7 +198,7 @@ impl Inspector {
             wall: 0,
         };
         let mut notices = Vec::new();
-        run(&mut Context {
+        let effort = run(&mut Context {
             rules: &self.rules,
             facts: &mut facts,
             now: Duration::ZERO,
@@ -197,6 +212,7 @@ impl Inspector {
             findings: Vec::new(),
             verdict: policy.connection(&facts),
             opaque: None,
+            effort,
         };
         for notice in notices {
             match notice {
@@ -210,7 +226,7 @@ impl Inspector {
                     }
                     inspection.opaque = Some(why);
                 }
-                Notice::Name { .. } => {}
+                Notice::Name { .. } | Notice::Unread(_) => {}
             }
         }
         inspection

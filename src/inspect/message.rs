@@ -5,6 +5,7 @@ use super::{
     unit::Unit,
 };
 use crate::{
+    decode::Coding,
     detect::Detector,
     event::{Place, Wrapper},
     sniff::{Event, Http1, Part},
@@ -29,6 +30,8 @@ pub(super) struct Message {
     reader: Http1,
     section: Option<Part>,
     scanner: Scanner,
+    /// The scanner of a part of which nothing was released yet, and where that begins.
+    next: Option<(Part, u64, Scanner)>,
     /// The last bytes of a chunked body that were released, framing and all.
     trail: Vec<u8>,
 }
@@ -57,6 +60,7 @@ impl Message {
             reader: Http1::default(),
             section: None,
             scanner: Scanner::new(Place::Path, &[], start),
+            next: None,
             trail: Vec::new(),
         }
     }
@@ -75,6 +79,16 @@ impl Message {
         };
         self.ahead_at = base + at as u64;
         progress
+    }
+
+    /// Whether WebSocket is to follow it.
+    pub(super) fn upgrades(&self) -> bool {
+        self.ahead.head().upgrades
+    }
+
+    /// Whether it is no message but the beginning of HTTP/2.
+    pub(super) fn is_preface(&self) -> bool {
+        self.ahead.is_preface()
     }
 
     /// The names in the head, once it is whole.
@@ -107,6 +121,8 @@ impl Message {
         detector: &Detector,
         unit: &mut Unit,
     ) -> usize {
+        let coding = self.coding();
+        let mut next = self.next.take();
         let mut scan = Scan {
             bytes,
             base,
@@ -117,7 +133,7 @@ impl Message {
         };
         let mut reader = self.reader.clone();
         let mut scanner = Some(&mut self.scanner).filter(|_| self.section.is_some());
-        let mut fresh = Scanner::new(Place::Path, &[], 0);
+        let mut fresh = None;
         let mut group: Option<Group> = self.section.map(Group::new);
         let mut frame = 0..0;
         let mut at = 0;
@@ -138,21 +154,36 @@ impl Message {
                 continue;
             }
             if group.as_ref().is_none_or(|group| group.part != part) {
-                if let Some(group) = group.take() {
-                    scan.group(&group, scanner.take().unwrap_or(&mut fresh), Tail::Closed);
+                if let (Some(group), Some(scanner)) =
+                    (group.take(), scanner.take().or(fresh.as_mut().map(third)))
+                {
+                    scan.group(&group, scanner, Tail::Closed);
                 }
                 scanner = None;
-                fresh = scanner_for(part, base + range.start as u64, self.head_end);
+                let start = base + range.start as u64;
+                let known = |(of, from, _): &(Part, u64, Scanner)| (*of, *from) == (part, start);
+                fresh = next.take().filter(known).or_else(|| {
+                    let scanner = scanner_for(part, start, self.head_end, coding);
+                    Some((part, start, scanner))
+                });
             }
             group
                 .get_or_insert_with(|| Group::new(part))
                 .push(range, bytes);
         }
         scan.aside(frame);
-        match group {
-            Some(group) => scan.group(&group, scanner.unwrap_or(&mut fresh), tail),
-            None => 0,
-        }
+        let goes_on = scanner.is_none();
+        let hold = match (group, scanner.or(fresh.as_mut().map(third))) {
+            (Some(group), Some(scanner)) => scan.group(&group, scanner, tail),
+            _ => 0,
+        };
+        self.next = fresh.filter(|_| goes_on);
+        hold
+    }
+
+    /// What the body is said to be compressed by.
+    fn coding(&self) -> Option<Coding> {
+        Coding::named(self.ahead.head().coding.as_deref()?)
     }
 
     /// Takes note that `bytes`, which begin at `base`, were released.
@@ -173,7 +204,14 @@ impl Message {
             if part != Part::Frame {
                 if self.section != Some(part) {
                     self.section = Some(part);
-                    self.scanner = scanner_for(part, base + at as u64, self.head_end);
+                    let start = base + at as u64;
+                    self.scanner = match self.next.take() {
+                        Some((of, from, scanner)) if (of, from) == (part, start) => scanner,
+                        next => {
+                            self.next = next;
+                            scanner_for(part, start, self.head_end, self.coding())
+                        }
+                    };
                 }
                 self.scanner
                     .absorb(&bytes[at..at + take], base + at as u64, context);
@@ -184,15 +222,21 @@ impl Message {
 }
 
 /// Where a part is said to be found; offsets count from the part's first byte, of a chunked body from the head's end.
-fn scanner_for(part: Part, start: u64, head_end: Option<u64>) -> Scanner {
-    match part {
+fn scanner_for(part: Part, start: u64, head_end: Option<u64>, coding: Option<Coding>) -> Scanner {
+    let mut scanner = match part {
         Part::Path => Scanner::new(Place::Path, &[], start),
         Part::Query => Scanner::new(Place::Query, &[], start),
         Part::Method | Part::Header | Part::Trailer => Scanner::new(Place::Header, &[], start),
         Part::Body => Scanner::new(Place::Body, &[], start),
         Part::Chunk => Scanner::new(Place::Body, &[Wrapper::Chunked], head_end.unwrap_or(start)),
         Part::Frame => Scanner::new(Place::Body, &[], head_end.unwrap_or(start)),
-    }
+    };
+    scanner.expect(coding.filter(|_| matches!(part, Part::Body | Part::Chunk)));
+    scanner
+}
+
+fn third((_, _, scanner): &mut (Part, u64, Scanner)) -> &mut Scanner {
+    scanner
 }
 
 struct Scan<'a> {
@@ -244,7 +288,7 @@ impl Scan<'_> {
             return;
         }
         let start = self.base + frame.start as u64;
-        let mut scanner = scanner_for(Part::Frame, start, self.body);
+        let mut scanner = scanner_for(Part::Frame, start, self.body, None);
         let piece = Piece {
             text: &self.bytes[frame],
             known: 0,

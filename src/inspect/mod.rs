@@ -9,12 +9,23 @@
 #![forbid(unsafe_code)]
 
 mod datagram;
+mod deflated;
+#[cfg(test)]
+mod framings;
 mod inspector;
 mod message;
+mod mux;
+#[cfg(test)]
+mod names;
+mod opened;
+mod parcel;
+mod patience;
 mod scanner;
+mod sources;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod turn;
 mod unit;
 
@@ -28,6 +39,7 @@ use crate::{
 };
 
 pub use inspector::{Destination, Inspection, Inspector, Request};
+pub use sources::Sources;
 pub use stream::Stream;
 
 /// What judging stands on; swapped as a whole.
@@ -76,6 +88,8 @@ pub enum Notice {
     },
     /// From here on, content cannot be read; once per reason and stretch.
     Opaque(Opaque),
+    /// This many of the bytes that came could not be read.
+    Unread(u64),
 }
 
 /// How far a stream may go.

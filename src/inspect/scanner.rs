@@ -1,8 +1,13 @@
-use super::unit::Unit;
+use std::{borrow::Cow, sync::Arc};
+
+use super::{
+    opened::{Opened, Outcome},
+    unit::{Stands, Unit},
+};
 use crate::{
-    decode::{self, Text, Window},
-    detect::{Detector, Hit},
-    event::{Place, Spelling, Wrapper},
+    decode::{self, Coding, Lease, Pool, Rest, Text, Unfinished, Window},
+    detect::{Detector, Hit, Seen},
+    event::{Confidence, Place, Spelling, Wrapper},
 };
 
 /// Searches one text that arrives in pieces, and says how much of its end must wait.
@@ -10,7 +15,7 @@ use crate::{
 /// What was released is gone but for the last [`Detector::context`] bytes of it, which are carried here.
 pub(super) struct Scanner {
     place: Place,
-    wrappers: &'static [Wrapper],
+    wrappers: Vec<Wrapper>,
     /// Where the place begins, in bytes from the start of the stream.
     start: u64,
     carry: Vec<u8>,
@@ -23,6 +28,33 @@ pub(super) struct Scanner {
     /// Whether the text began before what is carried.
     cut: bool,
     json: Option<bool>,
+    /// Whether the text began as a multipart message.
+    multipart: bool,
+    /// Where on the wire all of the text stands, where it came out of a container.
+    point: Option<u64>,
+    /// What the text is said to be compressed by, until that is found out.
+    hint: Option<Coding>,
+    /// Position in the text up to which containers were looked for.
+    looked: u64,
+    /// The compressed stream that the text is in the middle of.
+    opened: Option<Box<Opened>>,
+    /// A container inside encodings that is not whole yet.
+    kept: Option<Box<Kept>>,
+    /// What decoders of this text may take of the pool.
+    room: usize,
+}
+
+/// The beginning of a container that is encoded in the text, from which it must be read again when more is there.
+struct Kept {
+    /// Where it begins, as a position in the text.
+    start: u64,
+    /// How far it was read.
+    read: u64,
+    /// From where on the text waited when it was read.
+    waits: u64,
+    /// Its bytes that were released.
+    bytes: Vec<u8>,
+    _lease: Lease,
 }
 
 /// What of a text is there and not released.
@@ -52,13 +84,15 @@ pub(super) enum Wire<'a> {
     Stretch(u64),
     /// In stretches: index in the text, and on the wire; the first one is at index 0.
     Stretches(&'a [(usize, u64)]),
+    /// In strings that were decoded: index in the text, and where the string begins on the wire; the first one is at index 0.
+    Strings(&'a [(usize, u64)]),
 }
 
 impl Scanner {
-    pub(super) fn new(place: Place, wrappers: &'static [Wrapper], start: u64) -> Self {
+    pub(super) fn new(place: Place, wrappers: &[Wrapper], start: u64) -> Self {
         Self {
             place,
-            wrappers,
+            wrappers: wrappers.to_vec(),
             start,
             carry: Vec::new(),
             released: 0,
@@ -66,7 +100,28 @@ impl Scanner {
             stretches: Vec::new(),
             cut: false,
             json: None,
+            multipart: false,
+            point: None,
+            hint: None,
+            looked: 0,
+            opened: None,
+            kept: None,
+            room: Pool::FLOW,
         }
+    }
+
+    /// For the text that comes out of a container, which stands at `wire`; its decoders may take `room` bytes of the pool.
+    pub(super) fn inside(outer: &Scanner, wrapper: Wrapper, wire: u64, room: usize) -> Self {
+        let mut inner = Self::new(outer.place, &outer.wrappers, outer.start);
+        inner.wrappers.push(wrapper);
+        inner.point = Some(outer.point.unwrap_or(wire));
+        inner.room = room;
+        inner
+    }
+
+    /// Takes note of what the whole text is said to be compressed by. It is tried, and forgotten if it is not so.
+    pub(super) fn expect(&mut self, coding: Option<Coding>) {
+        self.hint = coding;
     }
 
     /// Searches what is new in `piece`; returns how many bytes at its end must wait for more.
@@ -76,10 +131,133 @@ impl Scanner {
         detector: &Detector,
         unit: &mut Unit,
     ) -> usize {
-        if detector.is_empty() || piece.text.is_empty() {
+        if piece.text.is_empty() {
             return 0;
         }
         self.note_json(piece.text);
+        self.note_multipart(piece.text);
+        let whole = piece.tail == Tail::Closed && self.released == 0 && piece.known == 0;
+        let streams = self.place != Place::Datagram && !whole;
+        let hold = self.search(piece, streams, detector, unit);
+        if streams {
+            hold.max(self.unpack(piece, detector, unit))
+        } else {
+            hold
+        }
+    }
+
+    fn search(
+        &mut self,
+        piece: &Piece<'_>,
+        streams: bool,
+        detector: &Detector,
+        unit: &mut Unit,
+    ) -> usize {
+        let end = self.released + piece.text.len() as u64;
+        if let Some(kept) = &self.kept {
+            let again =
+                piece.tail != Tail::Open || end - kept.start >= 2 * (kept.read - kept.start);
+            if again {
+                return self.read_again(piece, streams, detector, unit);
+            }
+        }
+        let waits = self
+            .kept
+            .as_ref()
+            .map_or(0, |kept| (end - kept.waits) as usize);
+        let unfinished = if self.kept.is_some() {
+            Unfinished::Leave
+        } else {
+            Unfinished::Read
+        };
+        let (rest, all) = self.local(piece, streams, unfinished, detector, unit);
+        if self.kept.is_some() || rest.keep == 0 || (all && piece.tail == Tail::Closed) {
+            return rest.hold.max(waits);
+        }
+        self.keep(rest, piece, unit);
+        if all {
+            return rest.hold;
+        }
+        rest.hold
+            .max(self.read_again(piece, streams, detector, unit))
+    }
+
+    /// Begins to keep what a container inside encodings begins with.
+    fn keep(&mut self, rest: Rest, piece: &Piece<'_>, unit: &mut Unit) {
+        let end = self.released + piece.text.len() as u64;
+        let start = end - rest.keep as u64;
+        let back = self.released.saturating_sub(start) as usize;
+        let (_, budget, scratch) = unit.parts();
+        let lease = scratch.pool().lease(KEPT).filter(|_| self.room >= KEPT);
+        match (lease, self.carry.len().checked_sub(back)) {
+            (Some(lease), Some(from)) => {
+                self.kept = Some(Box::new(Kept {
+                    start,
+                    read: end,
+                    waits: end - rest.hold as u64,
+                    bytes: self.carry[from..].to_vec(),
+                    _lease: lease,
+                }));
+            }
+            _ => budget.exhaust(),
+        }
+    }
+
+    /// Reads a container that was kept from its first byte on.
+    fn read_again(
+        &mut self,
+        piece: &Piece<'_>,
+        streams: bool,
+        detector: &Detector,
+        unit: &mut Unit,
+    ) -> usize {
+        let Some(mut kept) = self.kept.take() else {
+            return 0;
+        };
+        let end = self.released + piece.text.len() as u64;
+        let first = kept.start.saturating_sub(self.released) as usize;
+        let mut joined = std::mem::take(&mut kept.bytes);
+        let carried = joined.len();
+        joined.extend_from_slice(&piece.text[first.min(piece.text.len())..]);
+        let view = View {
+            bytes: &joined,
+            from: ((kept.read - kept.start) as usize)
+                .saturating_sub(RESETTLED)
+                .min(joined.len()),
+            cut: kept.start > 0,
+            first: first as isize - carried as isize,
+            is_last: true,
+            streams,
+            unfinished: Unfinished::Reopen,
+        };
+        let rest = self.view(view, piece, detector, unit);
+        let goes_on = rest.keep > 0 && piece.tail != Tail::Closed;
+        if goes_on && joined.len() <= KEPT {
+            joined.truncate(carried);
+            // What else the text holds was read with it: only what began there is kept on.
+            let start = (end - rest.keep as u64).max(kept.start);
+            joined.drain(..joined.len().min((start - kept.start) as usize));
+            kept.start = start;
+            kept.read = end;
+            kept.waits = end - rest.hold as u64;
+            kept.bytes = joined;
+            self.kept = Some(kept);
+        } else if goes_on {
+            let (_, budget, _) = unit.parts();
+            budget.exhaust();
+        }
+        rest.hold
+    }
+
+    /// Searches with no more in front than the longest spelling needs; says whether what must be kept was read to the end.
+    fn local(
+        &mut self,
+        piece: &Piece<'_>,
+        streams: bool,
+        unfinished: Unfinished,
+        detector: &Detector,
+        unit: &mut Unit,
+    ) -> (Rest, bool) {
         let context = detector.context();
         let known = piece.known.saturating_sub(RESETTLED);
         let view = View {
@@ -88,12 +266,15 @@ impl Scanner {
             cut: self.cut,
             first: 0,
             is_last: true,
+            streams,
+            unfinished,
         };
         if known >= HELD {
-            return self.view(view.beginning_at(known - HELD), piece, detector, unit);
+            let view = view.beginning_at(known - HELD);
+            return (self.view(view, piece, detector, unit), true);
         }
         if self.carry.is_empty() && !self.cut {
-            return self.view(view, piece, detector, unit);
+            return (self.view(view, piece, detector, unit), true);
         }
         let across = decode::run_across(&self.carry, piece.text);
         // Two bytes more show that the run ends: one NUL alone may yet join it to another.
@@ -110,17 +291,21 @@ impl Scanner {
         let edge = View {
             bytes: &joined,
             from,
-            cut: self.cut,
             first: -(carried as isize),
             is_last,
+            ..view
         };
-        let hold = self.view(edge, piece, detector, unit);
+        let rest = self.view(edge, piece, detector, unit);
         joined.truncate(carried);
-        joined.shrink_to(4 * context);
+        joined.shrink_to(2 * context);
         self.carry = joined;
         if is_last {
-            return hold;
+            return (rest, true);
         }
+        let across_keep = match rest.keep {
+            0 => 0,
+            keep => keep + piece.text.len() - near,
+        };
         let from = near.saturating_sub(RESETTLED);
         // Where nothing reaches across, what stood before the text is no part of a value in it.
         let view = View {
@@ -129,7 +314,100 @@ impl Scanner {
             ..view
         };
         let start = from.saturating_sub(HELD.min(ENCODED * context));
-        self.view(view.beginning_at(start), piece, detector, unit)
+        let rest = self.view(view.beginning_at(start), piece, detector, unit);
+        let keep = rest.keep.max(across_keep);
+        (Rest { keep, ..rest }, across_keep == 0)
+    }
+
+    /// Undoes compression that begins in the text itself as it comes; returns how many bytes at the end must wait.
+    fn unpack(&mut self, piece: &Piece<'_>, detector: &Detector, unit: &mut Unit) -> usize {
+        let end = self.released + piece.text.len() as u64;
+        loop {
+            let Some(mut opened) = self.opened.take() else {
+                match self.next_container(piece, unit) {
+                    Some((start, coding)) => {
+                        self.open(start, coding, piece, unit);
+                        continue;
+                    }
+                    None => return 0,
+                }
+            };
+            let bytes = self.text_from(opened.fed, piece);
+            match opened.feed(&bytes, piece.tail, detector, unit) {
+                Outcome::GoesOn { waits } => {
+                    self.opened = Some(opened);
+                    return waits.min((end - self.released) as usize);
+                }
+                Outcome::Over { gave: true } => {
+                    self.hint = None;
+                    self.looked = opened.fed;
+                }
+                Outcome::Over { gave: false } => {
+                    // Where a hint was wrong, what is there says itself what it is.
+                    let hinted = self.hint.take().is_some();
+                    self.looked = opened.start + u64::from(!hinted);
+                }
+            }
+        }
+    }
+
+    /// The bytes from a position on that is not further back than the carry.
+    fn text_from<'p>(&self, position: u64, piece: &Piece<'p>) -> Cow<'p, [u8]> {
+        match position.checked_sub(self.released) {
+            Some(at) => Cow::Borrowed(&piece.text[(at as usize).min(piece.text.len())..]),
+            None => {
+                let back = ((self.released - position) as usize).min(self.carry.len());
+                let carried = &self.carry[self.carry.len() - back..];
+                Cow::Owned([carried, piece.text].concat())
+            }
+        }
+    }
+
+    /// Position and coding of the next compressed stream.
+    fn next_container(&mut self, piece: &Piece<'_>, unit: &mut Unit) -> Option<(u64, Coding)> {
+        let end = self.released + piece.text.len() as u64;
+        let (_, _, scratch) = unit.parts();
+        if let Some(coding) = self.hint.filter(|_| self.looked == 0) {
+            let zlib = Coding::find(piece.text).is_some_and(|found| found == (0, Coding::Zlib));
+            return Some((0, if zlib { Coding::Zlib } else { coding }));
+        }
+        let first = self.released - self.carry.len() as u64;
+        loop {
+            let from = self.looked.max(first);
+            let bytes = self.text_from(from, piece);
+            let Some((at, coding)) = Coding::find(&bytes) else {
+                let last = end.saturating_sub(Coding::LOOKED_AT as u64 - 1);
+                self.looked = self.looked.max(last);
+                return None;
+            };
+            let start = from + at as u64;
+            self.looked = start + 1;
+            if scratch.may_be(coding, &bytes[at..]) {
+                return Some((start, coding));
+            }
+        }
+    }
+
+    fn open(&mut self, start: u64, coding: Coding, piece: &Piece<'_>, unit: &mut Unit) {
+        let wire = match start.checked_sub(self.released) {
+            Some(at) => piece.wire.at(at as usize),
+            None => self.carried_at((self.released - start) as usize),
+        };
+        let (_, budget, scratch) = unit.parts();
+        let bytes = Opened::bytes(coding);
+        let lease = scratch.pool().lease(bytes).filter(|_| bytes <= self.room);
+        let shallow = self.wrappers.len() < decode::DEPTH;
+        match lease.filter(|_| shallow) {
+            Some(lease) => {
+                let room = self.room - bytes;
+                let inner = Scanner::inside(self, coding.wrapper(), wire, room);
+                self.opened = Some(Box::new(Opened::new(coding, start, lease, inner)));
+            }
+            None => budget.exhaust(),
+        }
+        if self.opened.is_none() {
+            self.hint = None;
+        }
     }
 
     /// Begins with the end of another text in front: a value may have begun there.
@@ -143,6 +421,7 @@ impl Scanner {
         if text.is_empty() {
             return;
         }
+        self.note_multipart(text);
         let goes_on = self
             .stretches
             .last()
@@ -152,7 +431,16 @@ impl Scanner {
         }
         self.released += text.len() as u64;
         self.carry_on(text, context);
+        if let Some(kept) = &mut self.kept {
+            let skip = kept.start.saturating_sub(self.released - text.len() as u64) as usize;
+            kept.bytes
+                .extend_from_slice(text.get(skip..).unwrap_or_default());
+        }
         let first = self.released - self.carry.len() as u64;
+        let first = self
+            .kept
+            .as_ref()
+            .map_or(first, |kept| first.min(kept.start));
         let before = self.stretches.partition_point(|(from, _)| *from <= first);
         self.stretches.drain(..before.saturating_sub(1));
     }
@@ -184,7 +472,7 @@ impl Scanner {
         piece: &Piece<'_>,
         detector: &Detector,
         unit: &mut Unit,
-    ) -> usize {
+    ) -> Rest {
         let tail = if view.is_last { piece.tail } else { Tail::Open };
         let window = Window {
             bytes: view.bytes,
@@ -192,10 +480,15 @@ impl Scanner {
             cut: view.cut,
             open: tail != Tail::Closed,
             json: self.json == Some(true),
-            wrappers: self.wrappers,
+            multipart: self.multipart,
+            wrappers: &self.wrappers,
+            hint: self.hint,
+            streams: view.streams,
+            unfinished: view.unfinished,
         };
         let (found, budget, scratch) = unit.parts();
         let mut hits: Vec<Hit> = Vec::new();
+        let mut named: Vec<Seen> = Vec::new();
         decode::walk(window, scratch, budget, &mut |text| {
             hits.clear();
             detector.search(text.bytes, text.from, &mut hits);
@@ -204,6 +497,29 @@ impl Scanner {
             } else {
                 0
             };
+            let place = |index: usize| {
+                let at = || view.first + text.origin(index) as isize;
+                let wire = self.point.unwrap_or_else(|| match usize::try_from(at()) {
+                    Ok(at) => piece.wire.at(at),
+                    Err(_) => self.carried_at(at().unsigned_abs()),
+                });
+                Stands {
+                    offset: wire.saturating_sub(self.start),
+                    chain: text.chain(index),
+                    field: field(text, index, detector),
+                }
+            };
+            named.clear();
+            let waits =
+                detector.search_named(text.bytes, text.from, text.cut, text.open, &mut named);
+            if view.is_last {
+                hold = hold.max(waits);
+            }
+            // What is registered is told as that, and not as what it looks like besides.
+            named.retain(|seen| {
+                let same = |hit: &&Hit| hit.start < seen.value.end && seen.value.start < hit.end;
+                seen.sighting.confidence == Confidence::Exact || !hits.iter().any(|hit| same(&hit))
+            });
             for hit in &hits {
                 if text.cut && hit.start == 0
                     || self.is_inherited(&view, || text.origin(hit.end.saturating_sub(1)))
@@ -214,18 +530,29 @@ impl Scanner {
                 if ending == Ending::Continues {
                     continue;
                 }
-                if (hit.open || ending == Ending::Unknown) && text.open && tail == Tail::Open {
+                let undecided = (hit.open || ending == Ending::Unknown) && text.open;
+                if undecided && text.more {
+                    continue;
+                }
+                if undecided && tail == Tail::Open {
                     hold = hold.max(text.bytes.len() - hit.start);
                     continue;
                 }
-                found.see(detector.describe(hit.needle), self.place, || {
-                    let at = view.first + text.origin(hit.start) as isize;
-                    let wire = match usize::try_from(at) {
-                        Ok(at) => piece.wire.at(at),
-                        Err(_) => self.carried_at(at.unsigned_abs()),
-                    };
-                    (wire.saturating_sub(self.start), text.chain(hit.start))
-                });
+                let sighting = detector.describe(hit.needle);
+                found.see(sighting, self.place, true, || place(hit.start));
+            }
+            for seen in &named {
+                if self.is_inherited(&view, || text.origin(seen.end.saturating_sub(1))) {
+                    continue;
+                }
+                if seen.open && text.open && text.more {
+                    continue;
+                }
+                if seen.open && text.open && tail == Tail::Open {
+                    hold = hold.max(text.bytes.len() - seen.start);
+                    continue;
+                }
+                found.see(&seen.sighting, self.place, seen.alone, || place(seen.start));
             }
             hold
         })
@@ -249,6 +576,15 @@ impl Scanner {
         wire + at.saturating_sub(from)
     }
 
+    fn note_multipart(&mut self, text: &[u8]) {
+        let first = self.carry.first().or(text.first());
+        if self.cut || self.multipart || !matches!(first, Some(b'-' | b'\r')) {
+            return;
+        }
+        let start = &text[..text.len().min(HELD)];
+        self.multipart = decode::is_multipart(&[&self.carry, start].concat());
+    }
+
     fn note_json(&mut self, text: &[u8]) {
         if self.json.is_some() {
             return;
@@ -270,6 +606,7 @@ impl Scanner {
 }
 
 /// A part of a text, and what is carried in front of it.
+#[derive(Clone, Copy)]
 struct View<'a> {
     bytes: &'a [u8],
     /// Bytes before this index are only context.
@@ -279,6 +616,8 @@ struct View<'a> {
     first: isize,
     /// Whether it reaches to the text's end, as far as that is there.
     is_last: bool,
+    streams: bool,
+    unfinished: Unfinished,
 }
 
 impl View<'_> {
@@ -305,8 +644,22 @@ impl Wire<'_> {
                     .copied()
                     .unwrap_or_default()
             }
+            Wire::Strings(strings) => {
+                let after = strings.partition_point(|(from, _)| *from <= index);
+                let string = strings.get(after.saturating_sub(1));
+                return string.copied().unwrap_or_default().1;
+            }
         };
         wire + (index - from) as u64
+    }
+}
+
+/// The name that a value stands under, in its own text or else in the one around that.
+fn field(text: &Text<'_>, index: usize, detector: &Detector) -> Option<Arc<str>> {
+    match (detector.field(text.bytes, index), text.outer(index)) {
+        (Some(field), _) => Some(field.into()),
+        (None, Some((outer, at))) => field(outer, at, detector),
+        (None, None) => None,
     }
 }
 
@@ -351,3 +704,5 @@ const RESETTLED: usize = 12;
 const ENCODED: usize = 6;
 /// What is held of a stream can begin this far back: the longest spelling, encoded.
 const HELD: usize = 4096;
+/// Bytes of a container inside encodings that are kept until it is whole.
+const KEPT: usize = 64 * 1024;

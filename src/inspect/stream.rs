@@ -1,9 +1,12 @@
 use std::{fmt, time::Duration};
 
-use super::{Context, Gate, Step, message::Message, scanner::Scanner, turn::Turn, unit::Unit};
+use super::{
+    Context, Gate, Notice, Step, datagram::Handshake, message::Message, mux::Mux,
+    patience::Patience, scanner::Scanner, tls::Tls, turn::Turn, unit::Unit,
+};
 use crate::{
+    decode::Effort,
     event::{Action, Kind, Opaque, Place, Proto, Verdict},
-    sniff::Records,
 };
 
 /// Inspection of the outbound direction of one flow.
@@ -19,19 +22,24 @@ pub struct Stream {
     pub(super) searched: u64,
     /// When the last new byte came.
     pub(super) news: Duration,
-    pub(super) tail: Option<Waiting>,
-    /// End of a tail that went unfinished because it had waited long enough.
-    pub(super) overdue: u64,
+    pub(super) tail: Patience,
     pub(super) phase: Phase,
     pub(super) unit: Unit,
     pub(super) state: State,
     /// The verdict on the connection that the flow was let through with.
     pub(super) connection: Option<Verdict>,
+    /// Whether the last turn asked to speak WebSocket from here on.
+    pub(super) upgraded: bool,
     /// Kinds that a person let go in this flow.
     pub(super) allowed: Vec<Kind>,
+    /// Kinds that the question of the last step is about, with all others in their unit.
+    pub(super) asked: Vec<Kind>,
     pub(super) opaque: Option<Opaque>,
+    /// Bytes that could not be read and were not told yet.
+    pub(super) unread: u64,
     /// Context between datagrams.
     pub(super) between: Scanner,
+    pub(super) quic: Handshake,
 }
 
 /// Whether the stream goes on.
@@ -48,26 +56,17 @@ pub(super) enum About {
     Content,
 }
 
-/// A tail that waits for what comes after it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    pub(super) since: Duration,
-    /// Its first byte, from the start of the stream.
-    pub(super) start: u64,
-}
-
 pub(super) enum Phase {
     /// A client's turn begins: what it is written in is not known yet.
     Turn,
     Http(Box<Message>),
-    Tls {
-        records: Records,
-        clear: Scanner,
-    },
+    /// Units that interleave, or come as texts.
+    Mux(Box<Mux>),
+    Tls(Box<Tls>),
     Dns,
     /// Plain bytes; `watched` of them were looked through for the beginning of TLS.
     Raw {
-        text: Scanner,
+        text: Box<Scanner>,
         watched: usize,
     },
 }
@@ -89,15 +88,18 @@ impl Stream {
             seen: 0,
             searched: 0,
             news: Duration::ZERO,
-            tail: None,
-            overdue: 0,
+            tail: Patience::default(),
             phase: Phase::Turn,
             unit: Unit::default(),
             state: State::Open,
             connection: None,
+            upgraded: false,
             allowed: Vec::new(),
+            asked: Vec::new(),
             opaque: None,
+            unread: 0,
             between: Scanner::new(Place::Datagram, &[], 0),
+            quic: Handshake::default(),
         }
     }
 
@@ -142,6 +144,19 @@ impl Stream {
         self.opaque
     }
 
+    /// What reading the stream took so far; of messages that take turns (HTTP/2) it is not counted.
+    pub fn effort(&self) -> Effort {
+        let effort = self.unit.effort();
+        match self.proto {
+            // What begins a unit was granted to the one before it as well.
+            Proto::Tcp => Effort {
+                arrived: self.seen,
+                ..effort
+            },
+            Proto::Udp | Proto::Icmp => effort,
+        }
+    }
+
     /// Runs with the caller's buffers.
     pub(super) fn lent(
         &mut self,
@@ -152,6 +167,10 @@ impl Stream {
         let step = run(self, cx);
         self.unit.swap_scratch(cx.scratch);
         cx.scratch.trim();
+        if self.unread > 0 {
+            let unread = std::mem::take(&mut self.unread);
+            cx.notices.push(Notice::Unread(unread));
+        }
         step
     }
 
@@ -159,9 +178,9 @@ impl Stream {
     pub(super) fn resume(&mut self, about: About, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
         self.state = State::Open;
         if about == About::Content {
-            for kind in self.unit.kinds() {
-                if !self.allowed.contains(kind) {
-                    self.allowed.push(kind.clone());
+            for kind in self.asked.drain(..) {
+                if !self.allowed.contains(&kind) {
+                    self.allowed.push(kind);
                 }
             }
         }
@@ -193,6 +212,7 @@ impl Stream {
     pub(super) fn stops(&mut self, cx: &mut Context<'_>) -> bool {
         match self.unit.judge(&self.allowed, cx) {
             Some(verdict) => {
+                self.asked = self.unit.kinds().cloned().collect();
                 self.stop(verdict, About::Content);
                 true
             }
@@ -213,9 +233,13 @@ impl Stream {
         }
         let end = self.base + bytes.len() as u64;
         if end > self.seen {
+            let new = end - self.seen;
             self.news = cx.now;
-            self.unit.grant((end - self.seen) as usize);
+            self.unit.grant(new as usize);
             self.seen = end;
+            if self.unit.is_spent() {
+                self.unread += new;
+            }
         }
         let mut done = 0;
         loop {
@@ -224,7 +248,7 @@ impl Stream {
                 Turn::Go(count) => {
                     done += count;
                     self.base += count as u64;
-                    self.tail = None;
+                    self.tail.rest();
                 }
                 Turn::Wait { release, wake } => {
                     self.base += release as u64;
@@ -246,7 +270,8 @@ impl Stream {
         match std::mem::replace(&mut self.phase, Phase::Turn) {
             Phase::Turn => self.begin(rest, call, cx),
             Phase::Http(message) => self.http(message, rest, call, cx),
-            Phase::Tls { records, clear } => self.tls(records, clear, rest, call, cx),
+            Phase::Mux(mux) => self.mux(mux, rest, call, cx),
+            Phase::Tls(tls) => self.tls(tls, rest, call, cx),
             Phase::Dns => self.dns(rest, call, cx),
             Phase::Raw { text, watched } => self.raw(text, watched, rest, call, cx),
         }

@@ -5,13 +5,16 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Context, Notice,
     message::{Message, Progress},
+    mux::Mux,
+    patience::PAUSE,
     scanner::{Piece, Scanner, Tail, Wire},
-    stream::{About, Call, Phase, Stream, Waiting},
+    stream::{About, Call, Phase, Stream},
+    tls::Tls,
     unit::settle,
 };
 use crate::{
     event::{Action, NameSource, Opaque, Place},
-    sniff::{self, Protocol, Record, Records, Sniffed},
+    sniff::{self, Protocol, Sniffed},
 };
 
 /// What became of the bytes at hand.
@@ -36,7 +39,13 @@ impl Stream {
                 wake: None,
             };
         }
-        let protocol = match sniff::sniff(rest, cx.facts.dst.port()) {
+        let port = cx.facts.dst.port();
+        let sniffed = if self.upgraded {
+            sniff::sniff_upgraded(rest, port)
+        } else {
+            sniff::sniff(rest, port)
+        };
+        let protocol = match sniffed {
             Sniffed::Is(protocol) => protocol,
             Sniffed::Maybe(_) if call == Call::Finish => Protocol::Raw,
             Sniffed::Maybe(protocol) if self.is_paused(call, cx) || rest.len() >= cx.room => {
@@ -53,13 +62,13 @@ impl Stream {
         self.unit.grant(rest.len());
         self.phase = match protocol {
             Protocol::Http1 => Phase::Http(Box::new(Message::new(self.base))),
+            Protocol::Http2 => Phase::Mux(Box::new(Mux::http2(self.base, self.base))),
+            Protocol::WebSocket => Phase::Mux(Box::new(Mux::websocket(self.base))),
+            Protocol::Mqtt => Phase::Mux(Box::new(Mux::mqtt(self.base))),
             Protocol::Tls => {
                 self.tell_opaque(Opaque::Tls, cx);
-                let clear = Scanner::new(Place::Stream, &[], self.base);
-                Phase::Tls {
-                    records: Records::default(),
-                    clear,
-                }
+                let context = cx.rules.detector.context();
+                Phase::Tls(Box::new(Tls::new(self.base, &[], context)))
             }
             Protocol::Dns => Phase::Dns,
             Protocol::Raw => self.raw_from(self.base),
@@ -71,15 +80,21 @@ impl Stream {
         self.searched = self.searched.min(start);
         self.opaque = None;
         Phase::Raw {
-            text: Scanner::new(Place::Stream, &[], start),
+            text: Box::new(Scanner::new(Place::Stream, &[], start)),
             watched: 0,
         }
     }
 
     /// Plain bytes from `at` on, where framing broke, of a stretch that began at `start`: a value may have begun in
     /// `before`.
-    fn raw_after(&mut self, start: u64, at: u64, before: &[u8], cx: &Context<'_>) -> Phase {
-        let mut text = Scanner::new(Place::Stream, &[], start);
+    pub(super) fn raw_after(
+        &mut self,
+        start: u64,
+        at: u64,
+        before: &[u8],
+        cx: &Context<'_>,
+    ) -> Phase {
+        let mut text = Box::new(Scanner::new(Place::Stream, &[], start));
         let wire = at.saturating_sub(before.len() as u64);
         text.inherit(before, wire, cx.rules.detector.context());
         self.opaque = None;
@@ -95,7 +110,7 @@ impl Stream {
     ) -> Turn {
         let progress = message.look_ahead(rest, self.base);
         if let Some(names) = message.names().filter(|_| !message.named) {
-            let stops = self.name(names, cx);
+            let stops = self.name(names, NameSource::Http, cx);
             message.named = true;
             if stops {
                 self.phase = Phase::Http(message);
@@ -105,6 +120,10 @@ impl Stream {
         let paused = self.is_paused(call, cx);
         let is_request = message.names().is_some() || message.streams;
         let (end, tail) = match progress {
+            Progress::Broken(_) if message.is_preface() => {
+                self.phase = Phase::Mux(Box::new(Mux::http2(message.start, self.base)));
+                return Turn::Go(0);
+            }
             Progress::Broken(_) if !is_request => {
                 self.phase = self.raw_from(self.base);
                 return Turn::Go(0);
@@ -148,7 +167,10 @@ impl Stream {
         let release = end - hold;
         message.advance(&rest[..release], self.base, detector.context());
         match progress {
-            Progress::End(_) => Turn::Go(end),
+            Progress::End(_) => {
+                self.upgraded = message.upgrades();
+                Turn::Go(end)
+            }
             Progress::Broken(_) => {
                 let start = if message.names().is_some() {
                     self.base + end as u64
@@ -164,75 +186,6 @@ impl Stream {
                     Turn::Go(release)
                 } else {
                     Turn::Wait { release, wake }
-                }
-            }
-        }
-    }
-
-    pub(super) fn tls(
-        &mut self,
-        mut records: Records,
-        mut clear: Scanner,
-        rest: &[u8],
-        call: Call,
-        cx: &mut Context<'_>,
-    ) -> Turn {
-        let detector = &cx.rules.detector;
-        let mut at = 0;
-        loop {
-            match records.next(&rest[at..]) {
-                Record::Header(take) | Record::Opaque(take) => at += take,
-                Record::Clear(take) => {
-                    let end = at + take;
-                    let tail = self.tail_of(end == rest.len(), call, cx);
-                    let known = self.known(end).saturating_sub(at);
-                    let wire = Wire::Stretch(self.base + at as u64);
-                    let piece = Piece {
-                        text: &rest[at..end],
-                        known,
-                        tail,
-                        wire,
-                    };
-                    let hold = clear.scan(&piece, detector, &mut self.unit);
-                    self.searched = self.searched.max(self.base + end as u64);
-                    if self.stops(cx) {
-                        records.unread(take);
-                        self.phase = Phase::Tls { records, clear };
-                        return Turn::Stop(at);
-                    }
-                    let (hold, wake) = self.hold(hold, end, tail, call, cx);
-                    let hold = hold.min(take);
-                    clear.absorb(
-                        &rest[at..end - hold],
-                        self.base + at as u64,
-                        detector.context(),
-                    );
-                    if hold > 0 {
-                        records.unread(hold);
-                        self.phase = Phase::Tls { records, clear };
-                        return Turn::Wait {
-                            release: end - hold,
-                            wake,
-                        };
-                    }
-                    at = end;
-                }
-                Record::More => {
-                    self.phase = Phase::Tls { records, clear };
-                    return Turn::Wait {
-                        release: at,
-                        wake: None,
-                    };
-                }
-                Record::Broken => {
-                    let header = records.partial_header();
-                    if header.is_empty() {
-                        return Turn::Go(at);
-                    }
-                    let start = self.base + at as u64 - header.len() as u64;
-                    self.unit.renew();
-                    self.phase = self.raw_after(start, self.base + at as u64, header, cx);
-                    return Turn::Go(at);
                 }
             }
         }
@@ -268,7 +221,7 @@ impl Stream {
 
     pub(super) fn raw(
         &mut self,
-        mut text: Scanner,
+        mut text: Box<Scanner>,
         mut watched: usize,
         rest: &[u8],
         call: Call,
@@ -304,17 +257,9 @@ impl Stream {
         let release = end - hold;
         if let Some((before, _)) = hello {
             self.tell_opaque(Opaque::Tls, cx);
-            let mut records = Records::default();
             let start = self.base + end as u64 - before.len() as u64;
-            let mut clear = Scanner::new(Place::Stream, &[], start);
-            let mut header = before.as_slice();
-            while let Record::Header(take) | Record::Clear(take) | Record::Opaque(take) =
-                records.next(header)
-            {
-                header = header.get(take..).unwrap_or_default();
-            }
-            clear.absorb(&before, start, detector.context());
-            self.phase = Phase::Tls { records, clear };
+            let tls = Tls::new(start, &before, detector.context());
+            self.phase = Phase::Tls(Box::new(tls));
             return Turn::Go(end);
         }
         text.absorb(&rest[..release], self.base, detector.context());
@@ -322,21 +267,21 @@ impl Stream {
         Turn::Wait { release, wake }
     }
 
-    fn tell_opaque(&mut self, why: Opaque, cx: &mut Context<'_>) {
+    pub(super) fn tell_opaque(&mut self, why: Opaque, cx: &mut Context<'_>) {
         self.opaque = Some(why);
         cx.notices.push(Notice::Opaque(why));
     }
 
     /// How many of the first `end` unreleased bytes were searched before.
-    fn known(&self, end: usize) -> usize {
+    pub(super) fn known(&self, end: usize) -> usize {
         usize::try_from(self.searched.saturating_sub(self.base)).map_or(end, |known| known.min(end))
     }
 
-    fn is_paused(&self, call: Call, cx: &Context<'_>) -> bool {
+    pub(super) fn is_paused(&self, call: Call, cx: &Context<'_>) -> bool {
         call == Call::Pause && cx.now >= self.news + PAUSE
     }
 
-    fn tail_of(&self, reaches_the_end: bool, call: Call, cx: &Context<'_>) -> Tail {
+    pub(super) fn tail_of(&self, reaches_the_end: bool, call: Call, cx: &Context<'_>) -> Tail {
         match call {
             _ if !reaches_the_end => Tail::Closed,
             Call::Finish => Tail::Closed,
@@ -346,7 +291,7 @@ impl Stream {
     }
 
     /// How much of a tail of `hold` bytes waits after all, and until when.
-    fn hold(
+    pub(super) fn hold(
         &mut self,
         hold: usize,
         end: usize,
@@ -354,73 +299,41 @@ impl Stream {
         call: Call,
         cx: &Context<'_>,
     ) -> (usize, Option<Duration>) {
-        let stretch = self.base + end as u64;
         let hold = hold.min(end);
-        let overdue = hold as u64 > stretch.saturating_sub(self.overdue);
-        let waits =
-            tail != Tail::Closed && call != Call::Finish && hold > 0 && hold <= cx.room && !overdue;
-        if !waits {
-            self.tail = None;
-            return (0, None);
-        }
-        let start = stretch - hold as u64;
-        let waiting = match self.tail {
-            Some(waiting) if waiting.start >= start => waiting,
-            _ => Waiting {
-                since: cx.now,
-                start,
-            },
-        };
-        self.tail = Some(waiting);
-        if cx.now >= waiting.since + TAIL {
-            self.tail = None;
-            self.overdue = stretch;
-            return (0, None);
-        }
-        let until = waiting.since + TAIL;
-        let wake = if self.is_paused(call, cx) {
-            until
-        } else {
-            until.min(self.news + PAUSE)
-        };
-        (hold, Some(wake))
+        let waits = tail != Tail::Closed && call != Call::Finish && hold <= cx.room;
+        let paused = self.is_paused(call, cx);
+        let end = self.base + end as u64;
+        self.tail
+            .wait(if waits { hold } else { 0 }, end, self.news, paused, cx.now)
     }
 
-    /// Judges the connection again with what a head calls its destination; says whether the stream stops.
-    fn name(&mut self, names: &[String], cx: &mut Context<'_>) -> bool {
+    /// Judges the connection again with what the flow calls its destination; says whether the stream stops.
+    pub(super) fn name(
+        &mut self,
+        names: &[String],
+        from: NameSource,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let policy = &cx.rules.policy;
         let before = match self.connection.take() {
             Some(verdict) => verdict,
             None => policy.connection(cx.facts),
         };
         for name in names {
-            let known = |(known, from): &(Arc<str>, NameSource)| {
-                **known == **name && *from == NameSource::Http
-            };
+            let known = |known: &(Arc<str>, NameSource)| *known.0 == **name && known.1 == from;
             if cx.facts.names.iter().any(known) {
                 continue;
             }
             let name: Arc<str> = name.as_str().into();
-            let claims = cx
-                .facts
-                .names
-                .iter()
-                .filter(|(_, from)| *from == NameSource::Http)
-                .count();
+            let is_claim = |(_, from): &(Arc<str>, NameSource)| *from != NameSource::Dns;
+            let claims = cx.facts.names.iter().filter(|name| is_claim(name)).count();
             if claims >= MOST_CLAIMS
-                && let Some(oldest) = cx
-                    .facts
-                    .names
-                    .iter()
-                    .position(|(_, from)| *from == NameSource::Http)
+                && let Some(oldest) = cx.facts.names.iter().position(is_claim)
             {
                 cx.facts.names.remove(oldest);
             }
-            cx.facts.names.push((name.clone(), NameSource::Http));
-            cx.notices.push(Notice::Name {
-                name,
-                from: NameSource::Http,
-            });
+            cx.facts.names.push((name.clone(), from));
+            cx.notices.push(Notice::Name { name, from });
         }
         let verdict = settle(policy.connection(cx.facts), cx);
         let another_question = verdict.action == Action::Ask && verdict.rule != before.rule;
@@ -451,10 +364,6 @@ fn find_hello(carried: &[u8], rest: &[u8], known: usize) -> Option<(Vec<u8>, usi
     Some((Vec::new(), from + at))
 }
 
-/// No new byte for this long ends a token, and a framed unit's being held whole.
-const PAUSE: Duration = Duration::from_millis(250);
-/// A tail waits this long at most.
-const TAIL: Duration = Duration::from_secs(5);
 /// Bytes of a plain stream in which TLS may begin: what comes before it is a greeting.
 const WATCHED: usize = 64 * 1024;
 /// Names of one flow that only the flow itself claims.

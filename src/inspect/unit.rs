@@ -1,6 +1,8 @@
+use std::{cmp::Reverse, sync::Arc};
+
 use super::{Context, Notice};
 use crate::{
-    decode::{Budget, Scratch},
+    decode::{Budget, Effort, Scratch},
     detect::Sighting,
     event::{Action, Confidence, Finding, Kind, Opaque, Place, Verdict, Wrapper},
 };
@@ -10,7 +12,11 @@ use crate::{
 pub(super) struct Unit {
     found: Found,
     budget: Budget,
+    /// What reading the units before it took.
+    before: Effort,
     told_budget: bool,
+    /// Something could not be followed.
+    lost: bool,
     /// Lent by the caller while the stream runs.
     scratch: Scratch,
 }
@@ -20,16 +26,30 @@ pub(super) struct Unit {
 pub(super) struct Found {
     told: Vec<(u32, Finding)>,
     fresh: Vec<(u32, Finding)>,
+    /// What counts only if something registered is found too.
+    doubtful: Vec<(u32, Finding)>,
+    /// Items of lists: the list's value, the item's number, and the finding that enough of them make.
+    parts: Vec<(u32, u32, Finding)>,
+}
+
+/// Where a value stands.
+pub(super) struct Stands {
+    /// On the wire, from the start of the place.
+    pub(super) offset: u64,
+    /// In which wrappers, outermost first.
+    pub(super) chain: Vec<Wrapper>,
+    /// Under which name.
+    pub(super) field: Option<Arc<str>>,
 }
 
 impl Unit {
     /// Begins the next unit.
     pub(super) fn renew(&mut self) {
-        let scratch = std::mem::take(&mut self.scratch);
-        *self = Self {
-            scratch,
-            ..Self::default()
-        };
+        self.before = self.effort();
+        self.found = Found::default();
+        self.budget = Budget::default();
+        self.told_budget = false;
+        self.lost = false;
     }
 
     /// Takes the caller's buffers, or gives them back.
@@ -40,6 +60,21 @@ impl Unit {
     /// Adds what `bytes` newly arrived bytes entitle to.
     pub(super) fn grant(&mut self, bytes: usize) {
         self.budget.grant(bytes);
+    }
+
+    /// Something in the unit could not be followed within its bounds: that is told as a spent budget is.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// Whether something in it was left unread.
+    pub(super) fn is_spent(&self) -> bool {
+        self.budget.is_spent() || self.lost
+    }
+
+    /// What reading took, from the first unit on.
+    pub(super) fn effort(&self) -> Effort {
+        self.before.and(self.budget.effort())
     }
 
     pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget, &mut Scratch) {
@@ -62,6 +97,7 @@ impl Unit {
     }
 
     fn judge_findings(&mut self, allowed: &[Kind], cx: &mut Context<'_>) -> Option<Verdict> {
+        self.found.settle_doubts();
         if self.found.fresh.is_empty() {
             return None;
         }
@@ -94,7 +130,7 @@ impl Unit {
     }
 
     fn judge_budget(&mut self, cx: &mut Context<'_>) -> Option<Verdict> {
-        if self.told_budget || !self.budget.is_spent() {
+        if self.told_budget || !self.is_spent() {
             return None;
         }
         self.told_budget = true;
@@ -105,20 +141,26 @@ impl Unit {
 }
 
 impl Found {
-    /// Takes a sighting; `wire` gives offset and chain, and is asked only if the value is not known at the place.
-    /// Of several sightings since the last judgement the first on the wire counts.
+    /// Takes a sighting; `wire` says where it stands, and is asked only if the value is not known at the place.
+    /// Of several sightings since the last judgement the first on the wire counts; of those at one place, the one that
+    /// explains most. One that does not count `alone` waits for something registered.
     pub(super) fn see(
         &mut self,
         sighting: &Sighting,
         at: Place,
-        wire: impl FnOnce() -> (u64, Vec<Wrapper>),
+        alone: bool,
+        wire: impl FnOnce() -> Stands,
     ) {
         let same =
-            |(value, finding): &&mut (u32, Finding)| *value == sighting.value && finding.at == at;
-        if self.told.iter_mut().any(|told| same(&&mut *told)) {
+            |(_, finding): &(u32, Finding)| finding.hash == sighting.hash && finding.at == at;
+        if self.told.iter().any(same) {
             return;
         }
-        let (offset, chain) = wire();
+        let Stands {
+            offset,
+            chain,
+            field,
+        } = wire();
         let finding = Finding {
             kind: sighting.kind.clone(),
             confidence: sighting.confidence,
@@ -128,13 +170,61 @@ impl Found {
             hash: sighting.hash.clone(),
             at,
             offset,
+            field,
         };
-        let order = |finding: &Finding| (finding.offset, finding.chain.len(), finding.spelling);
-        match self.fresh.iter_mut().find(same) {
-            Some((_, before)) if order(&finding) < order(before) => *before = finding,
-            Some(_) => {}
-            None => self.fresh.push((sighting.value, finding)),
+        match sighting.part {
+            Some(part) => self.see_part(sighting.value, part, finding),
+            None if alone => keep(&mut self.fresh, sighting.value, finding),
+            None => keep(&mut self.doubtful, sighting.value, finding),
         }
+    }
+
+    /// Takes an item of a list; enough different ones are a finding where the first of them is.
+    fn see_part(&mut self, value: u32, part: u32, finding: Finding) {
+        let of_list =
+            |(list, _, known): &&(u32, u32, Finding)| *list == value && known.at == finding.at;
+        let known: Vec<_> = self.parts.iter().filter(of_list).collect();
+        if known.iter().any(|(_, number, _)| *number == part) || known.len() == Sighting::PARTS {
+            return;
+        }
+        let first = known.iter().map(|(_, _, known)| known).chain([&finding]);
+        let first = first.min_by_key(|known| known.offset).cloned();
+        let enough = known.len() + 1 == Sighting::PARTS;
+        self.parts.push((value, part, finding));
+        if let Some(first) = first.filter(|_| enough) {
+            keep(&mut self.fresh, value, first);
+        }
+    }
+
+    /// What waited for something registered is a finding once there is some.
+    fn settle_doubts(&mut self) {
+        let exact = |(_, finding): &(u32, Finding)| finding.confidence == Confidence::Exact;
+        if self.doubtful.is_empty() || !self.told.iter().chain(&self.fresh).any(exact) {
+            return;
+        }
+        for (value, finding) in std::mem::take(&mut self.doubtful) {
+            let same =
+                |(_, known): &(u32, Finding)| known.hash == finding.hash && known.at == finding.at;
+            if !self.told.iter().any(same) {
+                keep(&mut self.fresh, value, finding);
+            }
+        }
+    }
+}
+
+/// Adds a finding unless the value is there already, where the earlier one on the wire counts.
+fn keep(findings: &mut Vec<(u32, Finding)>, value: u32, finding: Finding) {
+    let order = |finding: &Finding| {
+        let opened = finding.chain.iter().filter(|wrapper| wrapper.is_opened());
+        let (opened, layers) = (opened.count(), finding.chain.len());
+        (finding.offset, Reverse(opened), layers, finding.spelling)
+    };
+    let same =
+        |(_, known): &&mut (u32, Finding)| known.hash == finding.hash && known.at == finding.at;
+    match findings.iter_mut().find(same) {
+        Some((_, before)) if order(&finding) < order(before) => *before = finding,
+        Some(_) => {}
+        None => findings.push((value, finding)),
     }
 }
 

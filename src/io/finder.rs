@@ -7,7 +7,7 @@ use std::{
         Arc,
         mpsc::{Receiver, Sender, SyncSender, sync_channel},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -18,9 +18,12 @@ use crate::{engine::OwnerId, event::Proto, wire::Pair};
 
 /// Asks on behalf of the engine's thread, which waits for nothing.
 ///
-/// The thread ends once its `Finder` is gone and the search that it is in has ended.
+/// Dropping it waits for the search that is under way, so that whoever searches is called no more once the engine has
+/// stopped.
 pub(super) struct Finder {
-    questions: SyncSender<Question>,
+    /// None only while it is dropped.
+    questions: Option<SyncSender<Question>>,
+    thread: Option<JoinHandle<()>>,
     /// Not answered yet, the oldest first.
     open: VecDeque<(Instant, OwnerId)>,
 }
@@ -40,11 +43,12 @@ impl Finder {
         waker: Arc<Waker>,
     ) -> io::Result<Finder> {
         let (questions, asked) = sync_channel(MOST_OPEN);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("untold-owner".into())
             .spawn(move || answer(find, &asked, &answers, &waker))?;
         Ok(Finder {
-            questions,
+            questions: Some(questions),
+            thread: Some(thread),
             open: VecDeque::new(),
         })
     }
@@ -58,7 +62,11 @@ impl Finder {
             pair,
             until,
         };
-        let asked = self.open.len() < MOST_OPEN && self.questions.try_send(question).is_ok();
+        let asked = self.open.len() < MOST_OPEN
+            && self
+                .questions
+                .as_ref()
+                .is_some_and(|asks| asks.try_send(question).is_ok());
         if asked {
             self.open.push_back((until, flow));
         }
@@ -84,6 +92,16 @@ impl Finder {
         }
         self.open.pop_front();
         Some(flow)
+    }
+}
+
+impl Drop for Finder {
+    fn drop(&mut self) {
+        self.questions = None;
+        if let Some(thread) = self.thread.take() {
+            // A search that panicked has nothing left to wait for.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -134,9 +152,10 @@ mod tests {
         }
     }
 
+    /// Its fields go in their order: a search that waits to be told ends before its finder waits for it.
     struct Scene {
-        finder: Finder,
         tell: Sender<Vec<Arc<str>>>,
+        finder: Finder,
         answers: Receiver<Request>,
         _poll: Poll,
     }
@@ -149,8 +168,8 @@ mod tests {
             let (requests, answers) = mpsc::channel();
             let finder = Finder::start(Box::new(Told(told)), requests, waker.into()).unwrap();
             Scene {
-                finder,
                 tell,
+                finder,
                 answers,
                 _poll: poll,
             }
@@ -208,10 +227,25 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_ends_with_its_finder() {
-        let scene = Scene::new();
-        drop(scene.finder);
-        let ended = scene.answers.recv_timeout(Duration::from_secs(10));
-        assert!(matches!(ended, Err(mpsc::RecvTimeoutError::Disconnected)));
+    fn no_search_outlives_its_finder() {
+        let mut scene = Scene::new();
+        assert!(scene.ask(1));
+        let Scene {
+            tell,
+            finder,
+            answers,
+            _poll,
+        } = scene;
+        let dropping = thread::spawn(move || drop(finder));
+        thread::sleep(Duration::from_millis(50));
+        assert!(!dropping.is_finished(), "a search is under way");
+        drop(tell);
+        dropping.join().unwrap();
+        let rest: Vec<_> = answers.try_iter().collect();
+        assert!(rest.len() <= 1);
+        assert!(matches!(
+            answers.try_recv(),
+            Err(mpsc::TryRecvError::Disconnected)
+        ));
     }
 }

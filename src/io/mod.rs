@@ -4,13 +4,19 @@ pub mod descriptors;
 mod device;
 mod errqueue;
 mod finder;
+#[cfg(any(feature = "jni", feature = "capi"))]
+pub mod foreign;
 mod health;
 #[cfg(feature = "cli")]
 mod netlink;
 #[cfg(feature = "cli")]
 pub mod netns;
+#[cfg(any(feature = "jni", feature = "capi"))]
+pub mod outbox;
 #[cfg(feature = "cli")]
 pub mod owner;
+#[cfg(any(feature = "jni", feature = "capi"))]
+pub mod panics;
 #[cfg(feature = "cli")]
 mod passing;
 #[cfg(feature = "cli")]
@@ -19,6 +25,7 @@ mod reactor;
 pub mod record;
 #[cfg(feature = "cli")]
 pub mod signal;
+mod sink;
 mod socket;
 #[cfg(feature = "cli")]
 pub mod tty;
@@ -29,7 +36,7 @@ pub mod watch;
 
 use std::{
     io,
-    net::UdpSocket,
+    net::{SocketAddr, UdpSocket},
     os::fd::{BorrowedFd, OwnedFd},
     sync::{
         Arc, Mutex, PoisonError,
@@ -45,10 +52,11 @@ use crate::{
     engine::{Answer, Config, Load, MemoryPressure, Network, OwnerId},
     event::{Event, Proto, QuestionNumber},
     inspect::Rules,
-    wire::Pair,
 };
 use health::Health;
 use reactor::Reactor;
+
+pub use crate::wire::Pair;
 
 /// Keeps our own sockets out of the tunnel.
 pub trait Protect: Send {
@@ -60,7 +68,7 @@ pub trait Protect: Send {
 pub trait FindOwner: Send {
     /// Called on a thread of its own, one flow at a time, never on the engine's. `pair` is as the app's kernel sees it.
     /// Returns executable or package names and `uid:N`; empty where unknown. What takes longer than 250 ms counts as
-    /// unknown.
+    /// unknown, and must end all the same: [`Handle::stop`] waits for it.
     fn find(&mut self, proto: Proto, pair: Pair) -> Vec<Arc<str>>;
 }
 
@@ -76,6 +84,10 @@ pub struct Options {
     pub owners: Option<Box<dyn FindOwner>>,
     /// Where packets, and what else verdicts stand on, are recorded, if they are.
     pub record: Option<record::Recording>,
+    /// A remote end that is inside this process instead, if there is to be one: TCP connections to it are judged like any
+    /// other, but no packet leaves. It takes and forgets every byte; once a client has ended its side it answers `HTTP/1.1
+    /// 204` with the fields `Sink-Bytes` and `Sink-SHA-256`, which tell what has arrived.
+    pub sink: Option<SocketAddr>,
     /// Gets every event, one at a time, most of them on the engine's thread; must be quick.
     pub events: Box<dyn FnMut(Event) + Send>,
 }
@@ -195,7 +207,8 @@ impl Handle {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Ends every flow, emits their `flow` events and the `drop` counts, and waits for the thread.
+    /// Ends every flow, emits their `flow` events and the `drop` counts, and waits for the engine's thread and for the
+    /// one that looks for owners: neither outlives this call.
     ///
     /// # Errors
     /// What ended the thread before, if it was not this call.

@@ -6,6 +6,7 @@ mod sockets;
 use std::{
     io::{self, ErrorKind, IoSlice},
     mem::MaybeUninit,
+    net::SocketAddr,
     os::fd::{BorrowedFd, OwnedFd},
     sync::{
         Arc,
@@ -35,6 +36,7 @@ pub(super) struct Reactor {
     poll: Poll,
     device: Device,
     protect: Box<dyn Protect>,
+    sink: Option<SocketAddr>,
     events: Arc<EventSink>,
     inbox: Receiver<Request>,
     finder: Option<Finder>,
@@ -94,6 +96,7 @@ impl Reactor {
             poll,
             device,
             protect: options.protect,
+            sink: options.sink,
             events: Arc::new(EventSink(options.events.into())),
             inbox,
             finder: finder.transpose()?,
@@ -323,7 +326,7 @@ impl Reactor {
             let result = {
                 let mut parts = [IoSlice::new(&[]); PARTS];
                 let count = self.engine.send_parts(id, &mut parts);
-                match upstream(&self.sockets, id) {
+                match upstream(&mut self.sockets, id) {
                     Some(socket) => socket.write(&parts[..count]),
                     None => Err(ErrorKind::NotConnected.into()),
                 }
@@ -347,12 +350,9 @@ impl Reactor {
         let (mut lost, mut refused) = (Vec::new(), Vec::new());
         while let Some(datagram) = self.engine.poll_datagram() {
             let (id, to) = (datagram.socket, datagram.to);
-            let Some(Some((open, upstream))) = self.sockets.get_mut(index(id)) else {
+            let Some(upstream) = upstream(&mut self.sockets, id) else {
                 continue;
             };
-            if *open != id {
-                continue;
-            }
             let mut sent = upstream.send_to(datagram.payload, to, datagram.whole);
             if sent
                 .as_ref()
@@ -407,8 +407,8 @@ fn index(id: SocketId) -> usize {
     id.to_bits() as u32 as usize
 }
 
-fn upstream(sockets: &[Option<(SocketId, Upstream)>], id: SocketId) -> Option<&Upstream> {
-    let (open, upstream) = sockets.get(index(id))?.as_ref()?;
+fn upstream(sockets: &mut [Option<(SocketId, Upstream)>], id: SocketId) -> Option<&mut Upstream> {
+    let (open, upstream) = sockets.get_mut(index(id))?.as_mut()?;
     (*open == id).then_some(upstream)
 }
 

@@ -1,4 +1,4 @@
-//! Upstream sockets.
+//! Upstream ends: sockets, and the sink.
 
 use std::{
     io::{self, ErrorKind, IoSlice, Read},
@@ -8,11 +8,11 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Protect, errqueue};
+use super::{Protect, errqueue, sink::Sink};
 
-/// A non-blocking socket and what is known of its readiness (edge-triggered).
+/// A non-blocking end and what is known of its readiness (edge-triggered).
 pub(super) struct Upstream {
-    socket: Socket,
+    end: End,
     pub(super) kind: Kind,
     pub(super) readable: bool,
     /// There may be something in its error queue.
@@ -21,6 +21,11 @@ pub(super) struct Upstream {
     whole: bool,
     /// Stands in the list of sockets to read from.
     pub(super) listed: bool,
+}
+
+enum End {
+    Socket(Socket),
+    Sink(Sink),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +45,7 @@ impl Upstream {
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self {
-            socket,
-            kind: Kind::Connecting,
-            readable: false,
-            erring: false,
-            whole: false,
-            listed: false,
-        })
+        Ok(Self::new(End::Socket(socket), Kind::Connecting))
     }
 
     /// Opens a UDP socket, connected where there is one peer.
@@ -63,14 +61,7 @@ impl Upstream {
         if to.is_none() {
             errqueue::keep(socket.as_fd(), v6)?;
         }
-        Ok(Self {
-            socket,
-            kind: Kind::Datagram,
-            readable: false,
-            erring: false,
-            whole: false,
-            listed: false,
-        })
+        Ok(Self::new(End::Socket(socket), Kind::Datagram))
     }
 
     /// Opens an unprivileged ICMP echo socket (`net.ipv4.ping_group_range`).
@@ -81,51 +72,71 @@ impl Upstream {
             Protocol::ICMPV4
         };
         let socket = open(domain(v6), Type::DGRAM, Some(protocol), protect)?;
-        Ok(Self {
-            socket,
-            kind: Kind::Datagram,
+        Ok(Self::new(End::Socket(socket), Kind::Datagram))
+    }
+
+    /// A remote end to which no packet goes; it is connected.
+    pub(super) fn sink() -> Self {
+        Self::new(End::Sink(Sink::default()), Kind::Stream)
+    }
+
+    fn new(end: End, kind: Kind) -> Self {
+        Self {
+            end,
+            kind,
             readable: false,
             erring: false,
             whole: false,
             listed: false,
-        })
+        }
     }
 
     /// Keeps the socket out of the tunnel on a network that is new.
     pub(super) fn protect(&self, protect: &dyn Protect) -> io::Result<()> {
-        protect.protect(self.socket.as_fd())
+        protect.protect(self.socket()?.as_fd())
     }
 
-    /// The address of ours that a connection stands on.
-    pub(super) fn local(&self) -> io::Result<SocketAddr> {
-        let address = self.socket.local_addr()?;
-        address
-            .as_socket()
-            .ok_or_else(|| ErrorKind::InvalidData.into())
+    /// The address of ours that a connection stands on, where it leaves this process.
+    pub(super) fn local(&self) -> io::Result<Option<SocketAddr>> {
+        match &self.end {
+            End::Socket(socket) => {
+                let address = socket.local_addr()?.as_socket();
+                Ok(Some(address.ok_or(ErrorKind::InvalidData)?))
+            }
+            End::Sink(_) => Ok(None),
+        }
     }
 
     /// What a connection attempt came to.
     pub(super) fn take_error(&self) -> io::Result<()> {
-        self.socket.take_error()?.map_or(Ok(()), Err)
+        self.socket()?.take_error()?.map_or(Ok(()), Err)
     }
 
     /// What the network said of a datagram that was sent.
     pub(super) fn refused(&self) -> Option<errqueue::Refused> {
-        errqueue::take(self.socket.as_fd())
+        errqueue::take(self.socket().ok()?.as_fd())
     }
 
     /// Whether the handshake is over.
     pub(super) fn is_connected(&self) -> bool {
-        self.socket.peer_addr().is_ok()
+        match &self.end {
+            End::Socket(socket) => socket.peer_addr().is_ok(),
+            End::Sink(_) => true,
+        }
     }
 
-    pub(super) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
-        (&self.socket).read(room)
+    pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match &mut self.end {
+            End::Socket(socket) => socket.read(room),
+            End::Sink(sink) => sink.read(room),
+        }
     }
 
-    pub(super) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket
-            .send_vectored_with_flags(parts, libc::MSG_NOSIGNAL)
+    pub(super) fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.end {
+            End::Socket(socket) => socket.send_vectored_with_flags(parts, libc::MSG_NOSIGNAL),
+            End::Sink(sink) => Ok(sink.write(parts)),
+        }
     }
 
     /// Sends a datagram, in one piece if it has to be `whole`.
@@ -135,38 +146,55 @@ impl Upstream {
         to: SocketAddr,
         whole: bool,
     ) -> io::Result<usize> {
+        let socket = match &self.end {
+            End::Socket(socket) => socket,
+            End::Sink(_) => return Err(ErrorKind::Unsupported.into()),
+        };
         if self.whole != whole {
-            errqueue::set_dont_fragment(self.socket.as_fd(), to.is_ipv6(), whole)?;
+            errqueue::set_dont_fragment(socket.as_fd(), to.is_ipv6(), whole)?;
             self.whole = whole;
         }
-        match self
-            .socket
-            .send_to_with_flags(payload, &to.into(), libc::MSG_NOSIGNAL)
-        {
+        match socket.send_to_with_flags(payload, &to.into(), libc::MSG_NOSIGNAL) {
             // A connected socket takes no other address, and needs none.
-            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => self.socket.send(payload),
+            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => socket.send(payload),
             result => result,
         }
     }
 
     pub(super) fn recv_from(&self, room: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (len, from) = super::reactor::recv_from(self.socket.as_fd(), room)?;
+        let (len, from) = super::reactor::recv_from(self.socket()?.as_fd(), room)?;
         let from = from.as_socket().ok_or(ErrorKind::InvalidData)?;
         Ok((len, from))
     }
 
-    pub(super) fn shutdown(&self) {
-        // Fails only where the connection is gone, which the next read tells.
-        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    pub(super) fn shutdown(&mut self) {
+        match &mut self.end {
+            // Fails only where the connection is gone, which the next read tells.
+            End::Socket(socket) => drop(socket.shutdown(std::net::Shutdown::Write)),
+            End::Sink(sink) => {
+                sink.end();
+                self.readable = true;
+            }
+        }
     }
 
     /// Makes closing send a reset.
     pub(super) fn reset_on_close(&self) {
-        let _ = self.socket.set_linger(Some(std::time::Duration::ZERO));
+        if let End::Socket(socket) = &self.end {
+            let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+        }
     }
 
-    pub(super) fn raw(&self) -> RawFd {
-        self.socket.as_raw_fd()
+    /// The descriptor to wait for, where the end has one.
+    pub(super) fn raw(&self) -> Option<RawFd> {
+        self.socket().ok().map(AsRawFd::as_raw_fd)
+    }
+
+    fn socket(&self) -> io::Result<&Socket> {
+        match &self.end {
+            End::Socket(socket) => Ok(socket),
+            End::Sink(_) => Err(ErrorKind::Unsupported.into()),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Protocol, Sniffed};
+use super::{Protocol, Sniffed, authority, http2};
 
 /// Reads HTTP/1 requests (RFC 9112) as their bytes come.
 ///
@@ -60,11 +60,15 @@ pub struct Head {
     pub names: Vec<String>,
     /// Whether the client waits for `100 Continue` (RFC 9110, 10.1.1).
     pub expects: bool,
+    /// Whether the client wants to speak WebSocket from here on (RFC 6455, 4.1).
+    pub upgrades: bool,
     /// Body length, from `Content-Length`.
     length: Option<u64>,
     chunked: bool,
     /// Fields that contradict each other or cannot be read: where the message ends is anybody's guess.
     unclear: bool,
+    /// The last of the content codings that were applied (RFC 9110, 8.4): the one to undo first. Lower case.
+    pub coding: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +96,11 @@ impl Http1 {
     /// What the head says, once it is whole.
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Whether it broke because the request line was the beginning of HTTP/2's preface.
+    pub fn is_preface(&self) -> bool {
+        matches!(self.state, State::Broken) && self.line.starts_with(http2::FIRST_LINE)
     }
 
     /// Takes the next piece from the front of `bytes`.
@@ -379,6 +388,11 @@ impl Head {
             self.unclear |=
                 length.is_none() || self.length.is_some_and(|before| Some(before) != length);
             self.length = length;
+        } else if is("content-encoding") {
+            let last = value.rsplit(|byte| *byte == b',').next();
+            let last =
+                String::from_utf8(last.unwrap_or_default().trim_ascii().to_ascii_lowercase());
+            self.coding = last.ok();
         } else if is("transfer-encoding") {
             let last = value
                 .rsplit(|byte| *byte == b',')
@@ -387,31 +401,15 @@ impl Head {
                 .trim_ascii();
             self.chunked = last.eq_ignore_ascii_case(b"chunked");
             self.unclear |= !self.chunked && !last.eq_ignore_ascii_case(b"identity");
+        } else if is("upgrade") {
+            self.upgrades |= value.eq_ignore_ascii_case(b"websocket");
         } else if is("expect") {
             self.expects |= value.eq_ignore_ascii_case(b"100-continue");
         }
     }
 
     fn note_name(&mut self, authority: &[u8]) {
-        let authority = authority
-            .split(|byte| b"/?#".contains(byte))
-            .next()
-            .unwrap_or_default();
-        let host = authority
-            .rsplit(|byte| *byte == b'@')
-            .next()
-            .unwrap_or_default();
-        let host = host.split(|byte| *byte == b':').next().unwrap_or_default();
-        let host = host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase();
-        let plausible = host.len() <= LONGEST_NAME
-            && host.iter().any(u8::is_ascii_alphabetic)
-            && host
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte));
-        if let Some(name) = String::from_utf8(host)
-            .ok()
-            .filter(|name| plausible && !self.names.contains(name))
-        {
+        if let Some(name) = authority::host(authority).filter(|name| !self.names.contains(name)) {
             self.names.push(name);
         }
     }
@@ -462,7 +460,6 @@ fn is_method(byte: u8) -> bool {
 const VERSION: &str = "HTTP/1.1";
 const VERSION_START: &[u8] = b"HTTP/1.";
 const LONGEST_METHOD: usize = 20;
-const LONGEST_NAME: usize = 253;
 /// What is kept of a line: the longest name and what stands around it.
 const LINE_KEPT: usize = 512;
 /// A head longer than this is no HTTP.
@@ -638,6 +635,16 @@ mod tests {
         )
         .2;
         assert!(head.expects);
+    }
+
+    #[test]
+    fn tells_the_coding_that_is_undone_first() {
+        for (value, coding) in [("gzip", "gzip"), ("gzip, BR ", "br"), ("", "")] {
+            let stream = format!("PUT / HTTP/1.1\r\nContent-Encoding: {value}\r\n\r\n");
+            let head = read(stream.as_bytes(), 3).2;
+            assert_eq!(head.coding.as_deref(), Some(coding), "{value}");
+        }
+        assert_eq!(read(b"GET / HTTP/1.1\r\n\r\n", 9).2.coding, None);
     }
 
     #[test]

@@ -1,16 +1,8 @@
+use super::initial::{Input, V2};
+
 /// Whether a datagram is a QUIC packet with a long header (RFC 9000, 17.2) of a known version.
 pub fn is_long_header(datagram: &[u8]) -> bool {
-    let Some((&[first, a, b, c, d, ids], rest)) = datagram.split_first_chunk::<6>() else {
-        return false;
-    };
-    let version = u32::from_be_bytes([a, b, c, d]);
-    let known = matches!(version, 1 | 0x6b33_43cf) || version >> 8 == 0x00ff_0000;
-    let destination = usize::from(ids);
-    let source = rest.get(destination).map(|length| usize::from(*length));
-    first & 0xc0 == 0xc0
-        && known
-        && destination <= MOST_ID
-        && source.is_some_and(|source| source <= MOST_ID)
+    Head::parse(datagram).is_some()
 }
 
 /// Whether a datagram of a flow that spoke QUIC can be one with a short header (RFC 9000, 17.3). Text cannot.
@@ -22,6 +14,100 @@ pub fn is_short_header(datagram: &[u8]) -> bool {
             .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e))
     });
     fixed_bit && datagram.len() >= SHORTEST && !text
+}
+
+/// A packet with a long header, at the front of a datagram.
+pub(super) struct Long<'a> {
+    pub(super) version: u32,
+    /// The id that the receiver is called by.
+    pub(super) destination: &'a [u8],
+    /// From the packet's first byte to the datagram's end.
+    pub(super) bytes: &'a [u8],
+    /// Where the packet number begins.
+    pub(super) number_at: usize,
+    /// Where the packet ends.
+    pub(super) end: usize,
+    kind: Kind,
+}
+
+/// Type of a long packet, whatever its number in the version at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Initial,
+    ZeroRtt,
+    Handshake,
+    Retry,
+}
+
+/// What all long headers begin with.
+struct Head<'a> {
+    first: u8,
+    version: u32,
+    destination: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    fn parse(datagram: &'a [u8]) -> Option<Self> {
+        let (&[first, a, b, c, d], rest) = datagram.split_first_chunk::<5>()?;
+        let version = u32::from_be_bytes([a, b, c, d]);
+        let known = matches!(version, 1 | V2) || version >> 8 == 0x00ff_0000;
+        let mut input = Input(rest);
+        let mut id = || {
+            let length = usize::from(*input.take(1)?.first()?);
+            input.take(length).filter(|id| id.len() <= MOST_ID)
+        };
+        let (destination, _source) = (id()?, id()?);
+        (first & 0xc0 == 0xc0 && known).then_some(Self {
+            first,
+            version,
+            destination,
+            rest: input.0,
+        })
+    }
+}
+
+impl<'a> Long<'a> {
+    /// Reads the packet at the front of `bytes`, if it tells its length.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let head = Head::parse(bytes)?;
+        let number = head.first >> 4 & 3;
+        // RFC 9369, 3.2: the types are numbered anew.
+        let number = match head.version {
+            V2 => number.wrapping_sub(1) & 3,
+            _ => number,
+        };
+        let kind = match number {
+            0 => Kind::Initial,
+            1 => Kind::ZeroRtt,
+            2 => Kind::Handshake,
+            _ => Kind::Retry,
+        };
+        let mut input = Input(head.rest);
+        match kind {
+            Kind::Initial => {
+                let token = usize::try_from(input.varint()?).ok()?;
+                input.take(token)?;
+            }
+            Kind::ZeroRtt | Kind::Handshake => {}
+            Kind::Retry => return None,
+        }
+        let length = usize::try_from(input.varint()?).ok()?;
+        let number_at = bytes.len().checked_sub(input.0.len())?;
+        input.take(length)?;
+        Some(Self {
+            version: head.version,
+            destination: head.destination,
+            bytes,
+            number_at,
+            end: number_at.checked_add(length)?,
+            kind,
+        })
+    }
+
+    pub(super) fn is_initial(&self) -> bool {
+        self.kind == Kind::Initial
+    }
 }
 
 /// Longest connection id (RFC 9000, 17.2).

@@ -1,10 +1,16 @@
-use super::{dns, http1, tls};
+use super::{dns, http1, http2, mqtt, tls, websocket};
 
 /// What a client's turn on a TCP connection is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// An HTTP/1.x request (RFC 9112).
     Http1,
+    /// An HTTP/2 connection, from its preface on (RFC 9113, 3.4).
+    Http2,
+    /// An MQTT connection, from its CONNECT on.
+    Mqtt,
+    /// WebSocket frames (RFC 6455, 5).
+    WebSocket,
     /// TLS records (RFC 8446, 5.1).
     Tls,
     /// DNS messages with a length in front (RFC 1035, 4.2.2).
@@ -30,8 +36,15 @@ pub fn sniff(bytes: &[u8], port: u16) -> Sniffed {
         return sniffed;
     }
     tls::sniff(bytes)
+        .or_else(|| http2::sniff(bytes))
         .or_else(|| http1::sniff(bytes))
+        .or_else(|| mqtt::sniff(bytes))
         .unwrap_or(Sniffed::Is(Protocol::Raw))
+}
+
+/// Recognises the first bytes of a turn after a request to speak WebSocket from then on, which may have been declined.
+pub fn sniff_upgraded(bytes: &[u8], port: u16) -> Sniffed {
+    websocket::sniff(bytes).unwrap_or_else(|| sniff(bytes, port))
 }
 
 #[cfg(test)]
@@ -46,6 +59,11 @@ mod tests {
             (b"CONNECT a.example:443 HTTP/1.1", 8080, Is(Http1)),
             (b"OPTIONS * HTTP/1.1", 80, Is(Http1)),
             (b"M-SEARCH * HTTP/1.1", 80, Is(Http1)),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0", 80, Is(Http2)),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", 80, Maybe(Http2)),
+            (b"PRI", 80, Maybe(Http2)),
+            (b"PR", 80, Maybe(Http1)),
+            (b"PRI * HTTP/1.1", 80, Is(Http1)),
             (b"", 80, Maybe(Http1)),
             (b"PO", 80, Maybe(Http1)),
             (b"POST ", 80, Maybe(Http1)),
@@ -60,6 +78,13 @@ mod tests {
             (b"\x16\x03\x01\xff\xff\x01", 443, Is(Raw)),
             (b"\x16\x03\x01\x00\x00\x01", 443, Is(Raw)),
             (b"\x16\x02\x01\x02\x00\x01", 443, Is(Raw)),
+            (b"\x10\x0e\x00\x04MQTT\x04\x02", 1883, Is(Mqtt)),
+            (b"\x10\x8e\x01\x00\x04MQTT\x05", 1883, Is(Mqtt)),
+            (b"\x10\x0e\x00\x06MQIsdp\x03", 9, Is(Mqtt)),
+            (b"\x10", 1883, Maybe(Mqtt)),
+            (b"\x10\x8e\x01\x00\x04MQ", 1883, Maybe(Mqtt)),
+            (b"\x10\x0e\x00\x04MQTT\x09", 1883, Is(Raw)),
+            (b"\x10\xff\xff\xff\xff\x00", 1883, Is(Raw)),
             (
                 b"\x00\x1d\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07",
                 53,
@@ -85,5 +110,24 @@ mod tests {
                 bytes.escape_ascii().to_string()
             );
         }
+    }
+
+    #[test]
+    fn recognises_websocket_frames_only_after_an_upgrade() {
+        let table: &[(&[u8], Sniffed)] = &[
+            (&[0x81, 0x85, 1, 2, 3, 4], Is(WebSocket)),
+            (&[0xc1, 0x85], Is(WebSocket)),
+            (&[0x88, 0x80], Is(WebSocket)),
+            (&[0x82], Maybe(WebSocket)),
+            (&[0x81, 0x05], Is(Raw)),
+            (&[0x80, 0x85], Is(Raw)),
+            (b"GET / HTTP/1.1\r\n", Is(Http1)),
+            (b"A", Maybe(Http1)),
+            (b"", Maybe(Http1)),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(sniff_upgraded(bytes, 80), *expected, "{bytes:x?}");
+        }
+        assert_eq!(sniff(&[0x81, 0x85, 1, 2, 3, 4], 80), Is(Raw));
     }
 }

@@ -615,7 +615,8 @@ fn a_policy_that_changes_counts_at_once_and_a_bad_one_leaves_the_last_in_force()
         "ask::a_policy_that_changes_counts_at_once_and_a_bad_one_leaves_the_last_in_force",
         || {
             let (collector, files) = (Collector::start(), Files::new());
-            let policy = files.folder.file("p.toml", "# open\n");
+            let open = "[[rule]]\nsends = [\"*\"]\naction = \"allow\"\n";
+            let policy = files.folder.file("p.toml", open);
             let answers = ["--answers", &files.answers, "--policy", &policy];
             let mut command = client(
                 collector.port,
@@ -716,8 +717,8 @@ fn lists_and_identity_are_read_again_and_a_list_that_becomes_a_directory_is_not_
             let (collector, files) = (Collector::start(), Files::new());
             let list = files.folder.file("ads.txt", "ads.example\n");
             let identity = files.folder.file("own.toml", "# nothing yet\n");
-            let policy =
-                "[default]\nleak = \"block\"\n[[list]]\nname = \"ads\"\nsource = \"ads.txt\"\n";
+            let policy = "[default]\nleak = \"block\"\nleak_shape = \"allow\"\n\
+                          [[list]]\nname = \"ads\"\nsource = \"ads.txt\"\n";
             let policy = files.folder.file("p.toml", policy);
             let options = [
                 "--answers",
@@ -738,7 +739,7 @@ fn lists_and_identity_are_read_again_and_a_list_that_becomes_a_directory_is_not_
             fs::remove_file(&list).unwrap();
             fs::create_dir(&list).unwrap();
             let line = run.says("is a directory");
-            assert!(line.contains("p.toml:5:10: "), "{line}");
+            assert!(line.contains("p.toml:6:10: "), "{line}");
             fs::remove_dir(&list).unwrap();
             fs::write(&list, "ads.example\n").unwrap();
             run.says("nothing has changed");

@@ -266,9 +266,8 @@ fn an_identity_is_checked_without_a_value_showing() {
         ran.assert_tells_nothing();
         for needle in [
             "serial …7518 is the same value as imei …7518",
-            "ssid is not looked for",
-            "cell_id is not found as written",
-            "location is not looked for yet",
+            "ssid has under 8 characters",
+            "cell_id has under 8 characters",
             "mode 0640",
             "chmod 600",
         ] {
@@ -282,8 +281,18 @@ fn an_identity_is_checked_without_a_value_showing() {
         values.iter().find(|value| value["kind"] == kind).unwrap()["found"].clone()
     };
     assert_eq!(
-        (found("imei"), found("ssid"), found("cell_id")),
-        (json!("exactly"), json!("not_yet"), json!("in_part"))
+        [
+            found("imei"),
+            found("ssid"),
+            found("cell_id"),
+            found("location")
+        ],
+        [
+            json!("exactly"),
+            json!("beside_name"),
+            json!("in_part"),
+            json!("near")
+        ]
     );
 
     let broken = folder.file(

@@ -59,6 +59,7 @@ fn r11_nothing_passes_unjudged_and_nothing_is_lost_while_policies_are_swapped() 
             protect: Box::new(Nothing),
             owners: None,
             record: None,
+            sink: None,
             events: Box::new(move |event| kept.lock().unwrap().push(event)),
         };
         let handle = Handle::start(device.into(), options).expect("the engine starts");

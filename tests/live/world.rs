@@ -46,6 +46,8 @@ pub struct Setup {
     pub identity: String,
     /// Record into this file.
     pub record: Option<&'static str>,
+    /// A remote end inside the engine's process.
+    pub sink: Option<SocketAddr>,
     /// Somebody answers questions: [`World::answer`].
     pub can_ask: bool,
     /// How owners are found.
@@ -67,6 +69,7 @@ impl Default for Setup {
             lists: Vec::new(),
             identity: crate::registration::identity(),
             record: None,
+            sink: None,
             can_ask: false,
             owners: None,
             protect: None,
@@ -207,6 +210,7 @@ impl World {
             rules: rules(&setup),
             owners: setup.owners,
             record: setup.record.map(recording),
+            sink: setup.sink,
             protect: setup.protect.unwrap_or_else(|| Box::new(Nothing)),
             events: Box::new(move |event| events.lock().unwrap().push(event)),
         };

@@ -152,6 +152,7 @@ impl Stage {
             rules,
             owners: None,
             record: None,
+            sink: None,
             protect: Box::new(Unprotected),
             events: Box::new(move |event| {
                 seen.lock().expect("no thread panics with it").push(event)

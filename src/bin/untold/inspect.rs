@@ -24,7 +24,7 @@ pub fn inspect(args: &args::Inspect) -> Result<u8, Failure> {
     let rules = load::rules(&args.rules)?;
     let mut input = Input::open(args)?;
     if args.rules.identity.is_none() {
-        say("no --identity: there is nothing to look for");
+        say("no --identity: only what looks like an identifier is found");
     }
     let mut reporter = Reporter::new(&args.output, To::Stdout)?;
     let to = args.to.as_ref().unwrap_or(&const { Destination::UNKNOWN });

@@ -164,13 +164,12 @@ fn verdict(paint: Paint, found: &FindingEvent) -> String {
 
 /// Kind and last four characters.
 pub fn what(finding: &Finding) -> String {
-    let kind = match finding.confidence {
-        Confidence::Exact => finding.kind.to_string(),
-        Confidence::Shape => format!("{}?", finding.kind),
-    };
-    match &finding.last4 {
-        Some(last4) => format!("{kind:<14} …{last4}"),
-        None => kind,
+    let last4 = finding.last4.as_deref();
+    let last4 = last4.map_or_else(String::new, |last4| format!(" …{last4}"));
+    match finding.confidence {
+        Confidence::Exact if last4.is_empty() => finding.kind.to_string(),
+        Confidence::Exact => format!("{:<14}{last4}", finding.kind.to_string()),
+        Confidence::Shape => format!("looks like {}{last4}", finding.kind),
     }
 }
 
@@ -247,6 +246,8 @@ fn wrapper_word(wrapper: Wrapper) -> String {
     match wrapper {
         Wrapper::Json => "JSON".into(),
         Wrapper::Percent => "percent-encoding".into(),
+        Wrapper::Utf16 => "UTF-16".into(),
+        Wrapper::Xor => "XOR".into(),
         other => word(&other),
     }
 }
@@ -289,6 +290,7 @@ pub mod tests {
                 hash: "k1:00".into(),
                 at: Place::Body,
                 offset: 214,
+ field: None,
             },
             verdict,
             rule: "default.leak".into(),
@@ -307,6 +309,7 @@ pub mod tests {
             name: None,
             name_from: None,
             opaque,
+            opaque_bytes: opaque.map_or(0, |_| bytes_out / 2),
             bytes_out,
             bytes_in: 0,
             verdict,
@@ -325,6 +328,16 @@ pub mod tests {
         let other = finding_line(Paint::plain(None), &found(Action::Allow, true));
         assert_eq!(line.find('→'), other.find('→'));
         assert!(other.contains("approved"), "{other}");
+    }
+
+    #[test]
+    fn a_finding_by_shape_is_said_to_look_like_its_kind() {
+        let mut found = found(Action::Block, false);
+        found.finding.confidence = Confidence::Shape;
+        assert_eq!(what(&found.finding), "looks like imei …7518");
+        found.finding.kind = Kind::Location;
+        found.finding.last4 = None;
+        assert_eq!(what(&found.finding), "looks like location");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn replay(args: &args::Replay) -> Result<u8, Failure> {
         .map(|path| Capture::open(path))
         .collect::<Result<Vec<_>, _>>()?;
     if args.rules.identity.is_none() {
-        say("no --identity: only rules on connections count, since there is nothing to look for");
+        say("no --identity: only what looks like an identifier is found");
     }
     let mut reporter = Reporter::new(&args.output, To::Stdout)?;
     let ended = judge_all(captures, &given, &mut reporter);

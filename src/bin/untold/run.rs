@@ -62,7 +62,7 @@ pub fn run(args: &args::Run) -> Result<u8, Failure> {
     let (reloader, stopper) = Reloader::new(sources, Some(hangup), args.output.json)?;
     let reloading = (reloader, stopper);
     if args.rules.identity.is_none() {
-        say("no --identity: only rules on connections count, since there is nothing to look for");
+        say("no --identity: only what looks like an identifier is found");
     }
     match &args.tun {
         Some(device) => attach(device, args, rules, record, reloading),
@@ -150,6 +150,7 @@ fn attach(
     let options = Options {
         owners: finder(SockDiag::open(device)),
         record,
+        sink: None,
         config,
         rules,
         protect,
@@ -216,6 +217,7 @@ fn command(
     let options = Options {
         owners: owners.map(boxed),
         record,
+        sink: None,
         config,
         rules,
         protect: Box::new(Unprotected),

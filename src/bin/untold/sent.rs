@@ -20,6 +20,7 @@ pub struct Sent<'a> {
     stream: Stream,
     verdict: Verdict,
     opaque: Option<Opaque>,
+    opaque_bytes: u64,
     /// Bytes that wait, at most the policy's `hold_per_flow` and one feed.
     held: Vec<u8>,
     released: Vec<u8>,
@@ -54,6 +55,7 @@ impl<'a> Sent<'a> {
             stream: Stream::new(proto),
             verdict,
             opaque: None,
+            opaque_bytes: 0,
             held: Vec::new(),
             released: Vec::new(),
             bytes_out: 0,
@@ -101,6 +103,7 @@ impl<'a> Sent<'a> {
             name,
             name_from,
             opaque: self.opaque.or(self.stream.opaque()),
+            opaque_bytes: self.opaque_bytes,
             bytes_out: self.bytes_out,
             bytes_in: 0,
             verdict: self.verdict.action,
@@ -167,6 +170,7 @@ impl<'a> Sent<'a> {
                 }
                 Notice::Name { .. } => {}
                 Notice::Opaque(why) => self.opaque = Some(why),
+                Notice::Unread(bytes) => self.opaque_bytes += bytes,
             }
         }
         match step.gate {

@@ -19,7 +19,7 @@ pub struct Tally {
     /// Findings that neither a rule with `sends` nor an answer approved.
     pub unapproved: u64,
     pub names_blocked: u64,
-    /// Payload bytes that left, and how many of them in flows that could not be read, by reason.
+    /// Payload bytes that left, and how many of them could not be read, by reason, in how many flows.
     pub bytes_out: u64,
     pub opaque: BTreeMap<String, (u64, u64)>,
     pub drops: BTreeMap<&'static str, u64>,
@@ -41,7 +41,7 @@ impl Tally {
                 if let Some(why) = flow.opaque {
                     let (flows, bytes) = self.opaque.entry(word(&why)).or_default();
                     *flows += 1;
-                    *bytes += flow.bytes_out;
+                    *bytes += flow.opaque_bytes;
                 }
             }
             Event::Finding(found) => {
@@ -164,7 +164,7 @@ mod tests {
             lines,
             [
                 "2 flows (1 blocked), 1 finding: 1 blocked",
-                "could not be read: tls 2.0 KiB in 1 flow of 2.0 KiB sent",
+                "could not be read: tls 1.0 KiB in 1 flow of 2.0 KiB sent",
                 "3 packets dropped: checksum 3",
             ]
         );

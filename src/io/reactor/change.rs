@@ -41,9 +41,12 @@ impl Reactor {
                 Kind::Connecting => {}
                 Kind::Stream => {
                     let survives = upstream.local().is_ok_and(|local| {
-                        *ours
-                            .entry(local.ip())
-                            .or_insert_with(|| socket::is_ours(local))
+                        // What stays in this process stands on no network.
+                        local.is_none_or(|local| {
+                            *ours
+                                .entry(local.ip())
+                                .or_insert_with(|| socket::is_ours(local))
+                        })
                     });
                     if !survives {
                         gone.push((*id, SocketEvent::Unreachable(ErrorKind::NetworkDown)));

@@ -19,6 +19,9 @@ impl Reactor {
     pub(super) fn command(&mut self, command: Command) {
         let protect = &*self.protect;
         let (id, opened) = match command {
+            Command::Connect { socket, to } if Some(to) == self.sink => {
+                (socket, Ok(Upstream::sink()))
+            }
             Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
             Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
             Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
@@ -36,8 +39,9 @@ impl Reactor {
                 return;
             }
             Command::Shutdown { socket: id } => {
-                if let Some(socket) = upstream(&self.sockets, id) {
+                if let Some(socket) = upstream(&mut self.sockets, id) {
                     socket.shutdown();
+                    self.list(id);
                 }
                 return;
             }
@@ -49,9 +53,10 @@ impl Reactor {
                 Kind::Connecting | Kind::Stream => Interest::READABLE | Interest::WRITABLE,
                 Kind::Datagram => Interest::READABLE,
             };
-            self.poll
-                .registry()
-                .register(&mut SourceFd(&upstream.raw()), token, interest)?;
+            if let Some(fd) = upstream.raw() {
+                let registry = self.poll.registry();
+                registry.register(&mut SourceFd(&fd), token, interest)?;
+            }
             Ok(upstream)
         });
         match opened {
@@ -60,7 +65,11 @@ impl Reactor {
                 if self.sockets.len() <= at {
                     self.sockets.resize_with(at + 1, || None);
                 }
+                let connected = upstream.kind == Kind::Stream;
                 self.sockets[at] = Some((id, upstream));
+                if connected {
+                    self.tell(id, SocketEvent::Connected);
+                }
             }
             Err(error) => self.tell(id, SocketEvent::Failed(error.kind())),
         }
@@ -100,11 +109,10 @@ impl Reactor {
             if reset {
                 upstream.reset_on_close();
             }
-            // Closing takes it out of the poll instance, too; an error here says that it is out already.
-            let _ = self
-                .poll
-                .registry()
-                .deregister(&mut SourceFd(&upstream.raw()));
+            if let Some(fd) = upstream.raw() {
+                // Closing takes it out of the poll instance, too; an error here says that it is out already.
+                let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+            }
         }
     }
 

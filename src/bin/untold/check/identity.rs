@@ -1,7 +1,11 @@
 //! An identity file, looked over.
 
 use serde::Serialize;
-use untold::{Detector, Identity, event::Kind};
+use untold::{
+    Detector, Identity,
+    detect::{Registered, Sighting},
+    event::Kind,
+};
 
 use super::{Warning, many, mode, object, refuse, tell, text, verdict};
 use crate::{args, failure::Failure, page::Page, paint::Look};
@@ -20,11 +24,7 @@ pub fn identity(args: &args::Check) -> Result<u8, Failure> {
             kind: value.kind.clone(),
             last4: value.last4.as_deref().map(Into::into),
             spellings: value.spellings,
-            found: match (value.plain, value.spellings) {
-                (true, _) => Found::Exactly,
-                (false, 0) => Found::NotYet,
-                (false, _) => Found::InPart,
-            },
+            found: Found::of(value),
         })
         .collect();
     let mut warnings: Vec<Warning> = identity
@@ -36,21 +36,18 @@ pub fn identity(args: &args::Check) -> Result<u8, Failure> {
             text: format!("{} {}", values[doubt.value].name(), doubt.text),
         })
         .collect();
-    warnings.extend(
-        values
-            .iter()
-            .filter(|value| value.found != Found::Exactly)
-            .map(|value| Warning {
-                file: name.clone(),
-                line: None,
-                text: format!("{} {}", value.name(), value.why()),
-            }),
-    );
+    warnings.extend(values.iter().filter_map(|value| {
+        Some(Warning {
+            file: name.clone(),
+            line: None,
+            text: format!("{} {}", value.name(), value.why()?),
+        })
+    }));
     if identity.is_empty() {
         warnings.push(Warning {
             file: name.clone(),
             line: None,
-            text: "nothing is registered: nothing will be found".into(),
+            text: "nothing is registered: only what looks like an identifier will be found".into(),
         });
     }
     warnings.extend(mode(&args.file, true));
@@ -108,9 +105,26 @@ struct Value {
 enum Found {
     /// As written, and in its other spellings.
     Exactly,
-    /// In other spellings alone.
+    /// In other spellings anywhere; as written beside its name.
     InPart,
-    NotYet,
+    /// Beside its name, or with another value.
+    BesideName,
+    /// By its distance.
+    Near,
+    /// By how many of its items are in one message.
+    Together,
+}
+
+impl Found {
+    fn of(value: &Registered) -> Found {
+        match (&value.kind, value.plain, value.spellings) {
+            (Kind::Location, ..) => Found::Near,
+            (Kind::InstalledApps, ..) => Found::Together,
+            (_, true, _) => Found::Exactly,
+            (_, false, 0) => Found::BesideName,
+            (_, false, _) => Found::InPart,
+        }
+    }
 }
 
 impl Value {
@@ -125,25 +139,29 @@ impl Value {
         match self.found {
             Found::Exactly => format!("exactly, in {}", many(self.spellings, "spelling")),
             Found::InPart => format!(
-                "not as written; in {}",
+                "in {}, and as written beside its name",
                 many(self.spellings, "other spelling")
             ),
-            Found::NotYet => "not yet".into(),
+            Found::BesideName => "beside its name".into(),
+            Found::Near => "pairs within 200 m".into(),
+            Found::Together => format!(
+                "{} of {} in one message",
+                Sighting::PARTS,
+                many(self.spellings, "package")
+            ),
         }
     }
 
-    fn why(&self) -> &'static str {
-        match (&self.kind, self.found) {
-            (Kind::Location, _) => {
-                "is not looked for yet: places are found by distance, which is not built"
+    fn why(&self) -> Option<&'static str> {
+        match self.found {
+            Found::InPart | Found::BesideName => Some(
+                "has under 8 characters: as written it counts only as a whole field with a name of its kind, or with \
+                 another of your values in the same message",
+            ),
+            Found::Together if self.spellings < Sighting::PARTS => {
+                Some("is never found: it takes five packages in one message, and there are fewer")
             }
-            (Kind::InstalledApps, _) => {
-                "is not looked for yet: lists are found by how much of them is sent, which is not built"
-            }
-            (_, Found::InPart) => {
-                "is not found as written: it has under 8 characters, and would be found by chance"
-            }
-            _ => "is not looked for: it has under 8 characters, and would be found by chance",
+            Found::Exactly | Found::Near | Found::Together => None,
         }
     }
 }

@@ -1,0 +1,16 @@
+package org.untold
+
+/**
+ * What is looked for and what is done about it: the texts of the desktop's files.
+ *
+ * @property identity what must not leave
+ * @property policy the policy file (`docs/policy.md`); empty is the default policy, which asks
+ * @property answers the file of the person's answers that hold for ever
+ * @property lists the texts of the policy's `[[list]]`s, in their order
+ */
+public class Rules @JvmOverloads constructor(
+    public val identity: Identity = Identity.EMPTY,
+    public val policy: String = "",
+    public val answers: String = "",
+    public val lists: List<ByteArray> = emptyList(),
+)

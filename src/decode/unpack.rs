@@ -1,0 +1,523 @@
+//! Containers in a text: what must be read from its first byte on.
+
+use std::ops::Range;
+
+use super::{
+    brotli::Brotli,
+    coding::{Coding, Progress},
+    inflate::{self, Frame, Inflate},
+    json, magic, multipart, protobuf,
+    text::{Layer, Origin, Text},
+    utf16,
+    walk::{BATCH, Rest, Runs, Unfinished, Walk, goes_on},
+    xor,
+    zip::{self, Entry},
+    zstd::Zstd,
+};
+use crate::event::Wrapper;
+
+/// Something that gives decoded bytes when asked.
+trait Source {
+    /// Appends at most `most` bytes.
+    fn pull(&mut self, out: &mut Vec<u8>, most: usize) -> Progress;
+    /// How many encoded bytes it has taken.
+    fn taken(&self) -> usize;
+}
+
+impl Walk<'_> {
+    /// Shows what is in the containers of a text.
+    pub(super) fn containers(&mut self, text: &Text<'_>, depth: usize) -> Rest {
+        let whole = !text.cut || text.reopened;
+        let first = if whole {
+            0
+        } else {
+            text.from.saturating_sub(NEAR)
+        };
+        if text.is_window()
+            && let Some(coding) = self.hint.take()
+            && self.is_hinted(text, coding, depth)
+        {
+            return Rest::default();
+        }
+        let mut rest = self.marked(text, first, depth);
+        rest = rest.max(self.utf16(text, depth));
+        if !text.cut && !text.open {
+            for part in text.parts() {
+                self.unmarked(text, part, depth);
+            }
+        }
+        rest
+    }
+
+    /// Undoes the compression that a whole text is said to have; says whether it has it.
+    fn is_hinted(&mut self, text: &Text<'_>, coding: Coding, depth: usize) -> bool {
+        let bytes = text.bytes;
+        if magic::of(bytes).is_some() || !self.budget.charge_try() {
+            return false;
+        }
+        let (taken, _, progress) = match coding.frame() {
+            Some(frame) => self.inflated(text, 0..bytes.len(), coding.wrapper(), frame, depth),
+            None if self.is_all_brotli(bytes) => self.unbrotled(text, 0..bytes.len(), depth),
+            None => return false,
+        };
+        progress == Progress::Done && bytes.len().saturating_sub(taken) <= TRAILER
+    }
+
+    /// Whether bytes are one Brotli stream and nothing else: the beginning of text may look like one, which then breaks.
+    fn is_all_brotli(&mut self, bytes: &[u8]) -> bool {
+        let mut out = self.buffer();
+        let most = WINDOW.min(self.budget.left());
+        let (taken, progress) = Brotli::new(BROTLI_MEMORY).push(bytes, &mut out, most);
+        self.spare.push(out);
+        match progress {
+            Progress::Done => taken == bytes.len(),
+            Progress::Full => true,
+            Progress::Starved | Progress::Broken => false,
+        }
+    }
+
+    /// Containers that say by their first bytes what they are.
+    fn marked(&mut self, text: &Text<'_>, first: usize, depth: usize) -> Rest {
+        let mut rest = Rest::default();
+        let mut at = first;
+        while let Some((start, wrapper)) = magic::find(text.bytes, at) {
+            at = start.saturating_add(1);
+            let streams = self.streams && text.is_window() && wrapper != Wrapper::Zstd;
+            if streams {
+                continue;
+            }
+            let end = text.end_of_part(start);
+            let cut = goes_on(text, end);
+            if cut && self.unfinished == Unfinished::Leave {
+                rest.keep = rest.keep.max(text.bytes.len().saturating_sub(start));
+                break;
+            }
+            let (taken, inner, progress) = self.unpack(text, start..end, wrapper, depth);
+            if cut && progress == Progress::Starved {
+                rest.keep = rest.keep.max(text.bytes.len().saturating_sub(start));
+                if inner.hold > 0 {
+                    rest.hold = rest.hold.max(text.bytes.len().saturating_sub(start));
+                }
+                break;
+            }
+            if taken > 0 {
+                at = start.saturating_add(taken);
+            }
+        }
+        rest
+    }
+
+    /// Unpacks a container; returns how many of its bytes were read, and how it ended.
+    fn unpack(
+        &mut self,
+        text: &Text<'_>,
+        range: Range<usize>,
+        wrapper: Wrapper,
+        depth: usize,
+    ) -> (usize, Rest, Progress) {
+        let nothing = (0, Rest::default(), Progress::Broken);
+        let Some(encoded) = text.bytes.get(range.clone()) else {
+            return nothing;
+        };
+        if !self.budget.charge_try() {
+            return nothing;
+        }
+        let frame = match wrapper {
+            Wrapper::Gzip => Frame::Gzip,
+            Wrapper::Zlib => Frame::Zlib,
+            Wrapper::Deflate => Frame::Bare,
+            Wrapper::Zip => return self.zip(text, range, depth),
+            Wrapper::Zstd => {
+                let left = self.budget.left();
+                return match Zstd::new(encoded, left) {
+                    Some(mut zstd) => self.shown(text, range, wrapper, &mut zstd, depth),
+                    None if encoded.len() < ZSTD_HEADER => (0, Rest::default(), Progress::Starved),
+                    None => nothing,
+                };
+            }
+            _ => return nothing,
+        };
+        self.inflated(text, range, wrapper, frame, depth)
+    }
+
+    fn zip(
+        &mut self,
+        text: &Text<'_>,
+        range: Range<usize>,
+        depth: usize,
+    ) -> (usize, Rest, Progress) {
+        let header = text.bytes.get(range.clone()).unwrap_or_default();
+        match Entry::read(header) {
+            Some(entry) if entry.is_deflated() => {
+                self.inflated(text, range, Wrapper::Zip, Frame::Zip, depth)
+            }
+            Some(entry) => {
+                let first = zip::HEADER.saturating_add(entry.names);
+                let size = entry.stored(header.get(first..).unwrap_or_default());
+                let start = range.start.saturating_add(first);
+                let stored = start..start.saturating_add(size).min(range.end);
+                let bytes = text.bytes.get(stored.clone()).unwrap_or_default();
+                let layer = Layer::Part(Wrapper::Zip);
+                let copy = &mut |out: &mut Vec<u8>| out.extend_from_slice(bytes);
+                self.decoded(text, stored, layer, depth, copy);
+                // What is in it may be found again by its own marks, beside it.
+                (zip::HEADER, Rest::default(), Progress::Done)
+            }
+            None if header.len() < zip::HEADER => (0, Rest::default(), Progress::Starved),
+            None => (0, Rest::default(), Progress::Broken),
+        }
+    }
+
+    fn inflated(
+        &mut self,
+        text: &Text<'_>,
+        range: Range<usize>,
+        wrapper: Wrapper,
+        frame: Frame,
+        depth: usize,
+    ) -> (usize, Rest, Progress) {
+        let input = text.bytes.get(range.clone()).unwrap_or_default();
+        let mut machine = match self.inflates.pop() {
+            Some(mut machine) => {
+                machine.reset(frame);
+                machine
+            }
+            None => Inflate::new(frame),
+        };
+        let mut source = Inflating {
+            machine: &mut machine,
+            input,
+            at: 0,
+        };
+        let shown = self.shown(text, range, wrapper, &mut source, depth);
+        self.inflates.push(machine);
+        shown
+    }
+
+    fn unbrotled(
+        &mut self,
+        text: &Text<'_>,
+        range: Range<usize>,
+        depth: usize,
+    ) -> (usize, Rest, Progress) {
+        let mut source = Unbrotling {
+            machine: Brotli::new(BROTLI_MEMORY),
+            input: text.bytes.get(range.clone()).unwrap_or_default(),
+            at: 0,
+        };
+        self.shown(text, range, Wrapper::Brotli, &mut source, depth)
+    }
+
+    /// Walks what a source gives, window by window.
+    fn shown(
+        &mut self,
+        outer: &Text<'_>,
+        range: Range<usize>,
+        wrapper: Wrapper,
+        source: &mut dyn Source,
+        depth: usize,
+    ) -> (usize, Rest, Progress) {
+        let encoded = outer.bytes.get(range.clone()).unwrap_or_default();
+        let mut decoded = self.buffer();
+        let (mut from, mut cut, mut json, mut multipart) = (0usize, false, false, false);
+        let (rest, progress) = loop {
+            let before = decoded.len();
+            let most = WINDOW.saturating_sub(before).min(self.budget.left());
+            let progress = match most {
+                0 => Progress::Full,
+                most => source.pull(&mut decoded, most),
+            };
+            let fresh = decoded.len().saturating_sub(before);
+            if fresh == 0 {
+                if progress == Progress::Full {
+                    self.budget.exhaust();
+                }
+                break (Rest::default(), progress);
+            }
+            let paid = self.budget.charge(fresh);
+            if !cut {
+                json = json::is_document(&decoded);
+                multipart = multipart::is_multipart(&decoded);
+            }
+            let open = match progress {
+                Progress::Full => true,
+                Progress::Starved => goes_on(outer, range.end),
+                Progress::Done | Progress::Broken => false,
+            };
+            let text = Text {
+                bytes: &decoded,
+                from,
+                cut,
+                open,
+                more: progress == Progress::Full,
+                json,
+                multipart,
+                reopened: false,
+                origin: Origin::Decoded {
+                    outer,
+                    start: range.start,
+                    encoded,
+                    layer: Layer::Container(wrapper),
+                },
+            };
+            let rest = self.text(&text, depth);
+            if progress != Progress::Full || !paid {
+                break (rest, progress);
+            }
+            if rest.keep > 0 {
+                // A container inside that is larger than a window.
+                self.budget.exhaust();
+            }
+            decoded.drain(..decoded.len().saturating_sub(OVERLAP));
+            from = decoded.len().saturating_sub(NEAR);
+            cut = true;
+        };
+        self.spare.push(decoded);
+        (source.taken(), rest, progress)
+    }
+
+    /// UTF-16 of either byte order.
+    fn utf16(&mut self, text: &Text<'_>, depth: usize) -> Rest {
+        let mut rest = Rest::default();
+        if memchr::memchr(0, text.bytes.get(text.from..).unwrap_or_default()).is_none() {
+            return rest;
+        }
+        let mut runs = Runs::new(self.buffer(), self.buffer());
+        for run in utf16::runs(text.bytes, text.from) {
+            let encoded = text.bytes.get(run.clone()).unwrap_or_default();
+            let own = utf16::first(encoded);
+            // The first or the last character may be a neighbour's, and the other byte order meant.
+            for first in [own, 1usize.saturating_sub(own)] {
+                rest = rest.max(self.run(
+                    text,
+                    run.clone(),
+                    Layer::Utf16 { first },
+                    encoded.len() / 2,
+                    &mut runs,
+                    depth,
+                    &mut |out| utf16::decode(encoded, first, out),
+                ));
+            }
+            if runs.decoded.len() >= BATCH {
+                self.batch(text, &mut runs, depth);
+            }
+        }
+        self.batch(text, &mut runs, depth);
+        self.give_back(runs);
+        rest
+    }
+
+    /// What says by no mark what it is, in a part that stands for itself: tried in the order of how sure it can be.
+    fn unmarked(&mut self, text: &Text<'_>, part: Range<usize>, depth: usize) {
+        let bytes = text.bytes.get(part.clone()).unwrap_or_default();
+        if bytes.len() < SHORTEST || magic::of(bytes).is_some() {
+            return;
+        }
+        if protobuf::is_text(bytes) {
+            self.xored(text, part, depth);
+            return;
+        }
+        let inner = protobuf::in_grpc(bytes).unwrap_or(0..bytes.len());
+        let message = bytes.get(inner.clone()).unwrap_or_default();
+        if let Some(values) = protobuf::parse(message) {
+            let start = part.start.saturating_add(inner.start);
+            self.fields(text, start, values, depth);
+            return;
+        }
+        if self.xored(text, part.clone(), depth) {
+            return;
+        }
+        if bytes.len() < PACKED_SHORTEST {
+            return;
+        }
+        let is_zlib = matches!(bytes, [method, flags, ..] if inflate::is_zlib(*method, *flags));
+        let frames = [
+            (is_zlib, Wrapper::Zlib, Frame::Zlib),
+            (
+                bytes
+                    .first()
+                    .is_some_and(|first| inflate::may_begin(*first)),
+                Wrapper::Deflate,
+                Frame::Bare,
+            ),
+        ];
+        for (_, wrapper, frame) in frames.into_iter().filter(|(may_be, ..)| *may_be) {
+            if self.is_deflate(bytes, frame) {
+                self.inflated(text, part.clone(), wrapper, frame, depth);
+                return;
+            }
+        }
+        if self.budget.charge_try() && is_brotli(bytes) {
+            self.unbrotled(text, part, depth);
+        }
+    }
+
+    /// Text under a key; says whether there may be one.
+    fn xored(&mut self, text: &Text<'_>, part: Range<usize>, depth: usize) -> bool {
+        if self.xored {
+            return false;
+        }
+        let bytes = text.bytes.get(part.clone()).unwrap_or_default();
+        let keys = xor::keys(bytes);
+        self.xored = !keys.is_empty();
+        for key in &keys {
+            let key = *key;
+            self.decoded(text, part.clone(), Layer::Xor { key }, depth, &mut |out| {
+                out.extend(bytes.iter().map(|byte| byte ^ key))
+            });
+        }
+        std::mem::take(&mut self.xored)
+    }
+
+    /// The values of a protobuf message that begins at `start` of a text.
+    fn fields(
+        &mut self,
+        text: &Text<'_>,
+        start: usize,
+        values: Vec<(Range<usize>, protobuf::Value)>,
+        depth: usize,
+    ) {
+        let mut runs = Runs::new(self.buffer(), self.buffer());
+        for (range, value) in values {
+            let range = start.saturating_add(range.start)..start.saturating_add(range.end);
+            let encoded = text.bytes.get(range.clone()).unwrap_or_default();
+            match value {
+                protobuf::Value::Bytes => {
+                    let length = encoded.len();
+                    self.run(
+                        text,
+                        range,
+                        Layer::Part(Wrapper::Protobuf),
+                        length,
+                        &mut runs,
+                        depth,
+                        &mut |out| {
+                            out.extend_from_slice(encoded);
+                        },
+                    )
+                }
+                protobuf::Value::Number(digits) => {
+                    let length = digits.len();
+                    self.run(
+                        text,
+                        range,
+                        Layer::Number,
+                        length,
+                        &mut runs,
+                        depth,
+                        &mut |out| {
+                            out.extend_from_slice(digits.as_bytes());
+                        },
+                    )
+                }
+            };
+            if runs.decoded.len() >= BATCH {
+                self.batch(text, &mut runs, depth);
+            }
+        }
+        self.batch(text, &mut runs, depth);
+        self.give_back(runs);
+    }
+
+    /// Whether all of `bytes` is one piece of DEFLATE data that gives something to read.
+    fn is_deflate(&mut self, bytes: &[u8], frame: Frame) -> bool {
+        if !self.budget.charge_try() {
+            return false;
+        }
+        let mut machine = match self.inflates.pop() {
+            Some(mut machine) => {
+                machine.reset(frame);
+                machine
+            }
+            None => Inflate::new(frame),
+        };
+        let mut out = self.buffer();
+        let (taken, progress) = machine.push(bytes, &mut out, PROBE);
+        let is_all = progress == Progress::Done && bytes.len().saturating_sub(taken) <= TRAILER;
+        let reads = is_all || progress == Progress::Full || protobuf::is_text(&out);
+        let given = out.len() >= SHORTEST && progress != Progress::Broken && reads;
+        self.inflates.push(machine);
+        self.spare.push(out);
+        given
+    }
+
+    fn give_back(&mut self, runs: Runs) {
+        self.spare.extend(runs.into_buffers());
+    }
+}
+
+/// Whether bytes begin a Brotli stream whose first output reads like text.
+fn is_brotli(bytes: &[u8]) -> bool {
+    let mut out = Vec::new();
+    let (_, progress) = Brotli::new(BROTLI_MEMORY).push(bytes, &mut out, BROTLI_PROBE);
+    progress != Progress::Broken && out.len() >= SHORTEST && protobuf::is_text(&out)
+}
+
+struct Inflating<'a> {
+    machine: &'a mut Inflate,
+    input: &'a [u8],
+    at: usize,
+}
+
+impl Source for Inflating<'_> {
+    fn pull(&mut self, out: &mut Vec<u8>, most: usize) -> Progress {
+        let input = self.input.get(self.at..).unwrap_or_default();
+        let (taken, progress) = self.machine.push(input, out, most);
+        self.at = self.at.saturating_add(taken);
+        progress
+    }
+
+    fn taken(&self) -> usize {
+        self.at
+    }
+}
+
+struct Unbrotling<'a> {
+    machine: Brotli,
+    input: &'a [u8],
+    at: usize,
+}
+
+impl Source for Unbrotling<'_> {
+    fn pull(&mut self, out: &mut Vec<u8>, most: usize) -> Progress {
+        let input = self.input.get(self.at..).unwrap_or_default();
+        let (taken, progress) = self.machine.push(input, out, most);
+        self.at = self.at.saturating_add(taken);
+        progress
+    }
+
+    fn taken(&self) -> usize {
+        self.at
+    }
+}
+
+impl Source for Zstd<'_> {
+    fn pull(&mut self, out: &mut Vec<u8>, most: usize) -> Progress {
+        Zstd::pull(self, out, most)
+    }
+
+    fn taken(&self) -> usize {
+        Zstd::taken(self)
+    }
+}
+
+/// Decoded bytes that are walked at a time.
+const WINDOW: usize = 256 * 1024;
+/// Decoded bytes that the next window begins with: twice the longest spelling, six characters a byte.
+const OVERLAP: usize = 4096;
+/// Bytes before what is new in which a mark, or an undecided match, may have begun.
+const NEAR: usize = 32;
+/// Bytes of the smallest part that is worth a try.
+const SHORTEST: usize = 8;
+/// Bytes of the longest header of a zstd frame.
+const ZSTD_HEADER: usize = 18;
+/// Decoded bytes that show whether data is DEFLATE.
+const PROBE: usize = 1024;
+/// Bytes that may follow DEFLATE data in its part: a checksum.
+const TRAILER: usize = 8;
+/// Bytes of the smallest part that is tried as compressed: digits of an IMEI take as many.
+const PACKED_SHORTEST: usize = 16;
+/// Decoded bytes that show whether data is Brotli.
+const BROTLI_PROBE: usize = 64;
+/// What Brotli may take for the window and tables of a unit that is there as a whole.
+const BROTLI_MEMORY: usize = 8 * 1024 * 1024;
