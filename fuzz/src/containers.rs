@@ -6,7 +6,7 @@ use flate2::{
     Compression,
     write::{DeflateEncoder, GzEncoder, ZlibEncoder},
 };
-use untold::decode::{Budget, Coding, Decoder, Progress, Scratch, Unfinished, Window, walk};
+use untold::decode::{Budget, Coding, Decoder, Progress, Scratch, Window, walk};
 
 use super::inspection::{IMEI, wrap};
 
@@ -42,16 +42,8 @@ pub fn containers(script: &[u8]) {
         let mut budget = Budget::new();
         budget.grant(sent.len());
         let window = Window {
-            bytes: &sent,
-            from: 0,
-            cut: false,
             open,
-            json: false,
-            multipart: false,
-            wrappers: &[],
-            hint: None,
-            streams: false,
-            unfinished: Unfinished::Read,
+            ..Window::whole(&sent)
         };
         let rest = walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
             shown += text.bytes.len();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use untold::{
-    decode::{Budget, Scratch, Unfinished, Window, walk},
+    decode::{Budget, Scratch, Window, walk},
     detect::{Detector, Identity},
     event::Proto,
     inspect::{Context, Gate, Notice, Rules, Stream},
@@ -31,16 +31,8 @@ pub fn decode(script: &[u8]) {
     budget.grant(window.len());
     let (mut found, mut shown) = (false, 0);
     let bounds = Window {
-        bytes: &window,
-        from: 0,
-        cut: false,
         open: after.len() % 2 == 1,
-        json: false,
-        multipart: false,
-        wrappers: &[],
-        hint: None,
-        streams: false,
-        unfinished: Unfinished::Read,
+        ..Window::whole(&window)
     };
     let rest = walk(bounds, &mut Scratch::default(), &mut budget, &mut |text| {
         shown += text.bytes.len();

@@ -1,59 +1,87 @@
 //! Base64 (RFC 4648), both alphabets at once, line breaks and NUL ignored, padding not needed.
 
-use super::words::SEXTET;
+use wide::u8x16;
 
-/// Replaces `sextets` by the values of the characters of `run`.
-pub(super) fn read(run: &[u8], sextets: &mut Vec<u8>) {
+use super::{
+    blocks::{is, is_sextet, within, wrapping_sub},
+    packed,
+    words::SEXTET,
+};
+
+/// Replaces `sextets` by the values of `characters`, which are none but those of base64.
+pub(super) fn read(characters: &[u8], sextets: &mut Vec<u8>) {
     sextets.clear();
-    let mut start = 0usize;
-    for end in memchr::memchr3_iter(b'\n', b'\r', 0, run).chain([run.len()]) {
-        let line = run.get(start..end).unwrap_or_default();
-        sextets.extend(
-            line.iter()
-                .filter_map(|&byte| SEXTET.get(usize::from(byte)).copied()),
-        );
-        start = end.saturating_add(1);
+    sextets.resize(characters.len(), 0);
+    let (blocks, rest) = characters.as_chunks::<VECTOR>();
+    let (values, last) = sextets.as_chunks_mut::<VECTOR>();
+    for (sextets, block) in values.iter_mut().zip(blocks) {
+        *sextets = self::values(u8x16::new(*block)).to_array();
+    }
+    for (sextet, byte) in last.iter_mut().zip(rest) {
+        *sextet = SEXTET.get(usize::from(*byte)).copied().unwrap_or_default();
     }
 }
 
 /// Appends what `sextets` decode to, every byte that is whole.
 pub(super) fn decode(sextets: &[u8], out: &mut Vec<u8>) {
-    let (quads, rest) = sextets.as_chunks::<4>();
-    let start = out.len();
-    out.resize(start.saturating_add(quads.len().saturating_mul(3)), 0);
-    let (triples, _) = out
-        .get_mut(start..)
-        .unwrap_or_default()
-        .as_chunks_mut::<3>();
-    for (triple, [a, b, c, d]) in triples.iter_mut().zip(quads) {
-        *triple = [(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d];
-    }
-    match rest {
-        [a, b, c] => out.extend([(a << 2) | (b >> 4), (b << 4) | (c >> 2)]),
-        [a, b] => out.push((a << 2) | (b >> 4)),
-        _ => {}
-    }
+    let end = out.len().saturating_add(length(sextets.len()));
+    packed::pack_sextets(sextets, out);
+    out.truncate(end);
+}
+
+/// How many whole bytes so many characters decode to.
+pub(super) fn length(characters: usize) -> usize {
+    characters.saturating_mul(6) / 8
 }
 
 /// The phases at which a run of these characters can be meant: from its beginning, after each character that may as
 /// well separate, and all four for a run that is long enough to hold a value behind other letters.
-pub(super) fn phases(run: &[u8], sextets: &[u8], cut: bool) -> [bool; 4] {
-    let mut phases = [true, false, false, false];
+pub(super) fn phases(sextets: &[u8], cut: bool) -> [bool; 4] {
     if cut || sextets.len() >= LONG {
         return [true; 4];
     }
-    let mut character = 0usize;
-    for &byte in run {
-        if sextet(byte).is_some() {
-            character = character.wrapping_add(1);
-            if matches!(byte, b'/' | b'-' | b'_' | b'+')
-                && let Some(phase) = phases.get_mut(character % 4)
-            {
-                *phase = true;
-            }
-        }
+    // The characters after letters and digits are the ones that separate: `+`, `-`, `/` and `_`. One is 62 or 63, and
+    // two more carry it into the seventh bit.
+    let (fours, rest) = sextets.as_chunks::<4>();
+    let mut last = [0; 4];
+    for (sextet, byte) in rest.iter().zip(&mut last) {
+        *byte = *sextet;
     }
-    phases
+    let separators = fours.iter().chain([&last]).fold(0, |any, four| {
+        any | u32::from_le_bytes(*four).wrapping_add(0x0202_0202)
+    });
+    let [after_first, after_second, after_third, _] = separators.to_le_bytes();
+    let separates = |after: u8| after & 0x40 != 0;
+    [
+        true,
+        separates(after_first),
+        separates(after_second),
+        separates(after_third),
+    ]
+}
+
+/// The phases of a short run, by which of its characters are neither letters nor digits.
+#[inline]
+pub(super) fn phases_after(separators: u64) -> [bool; 4] {
+    const FOURTH: u64 = 0x1111_1111_1111_1111;
+    let after = |place: u32| separators & (FOURTH << place) != 0;
+    [true, after(0), after(1), after(2)]
+}
+
+/// The bits of the first 20 of these characters, the first one highest, and which of the characters are neither
+/// letters nor digits.
+#[inline]
+pub(super) fn bits(characters: &[u8; 32]) -> (u128, u64) {
+    let mut sextets = [0; 32];
+    let mut separators = 0;
+    let halves = sextets.as_chunks_mut::<VECTOR>().0.iter_mut();
+    for (half, characters) in halves.zip(characters.as_chunks().0).rev() {
+        let values = values(u8x16::new(*characters));
+        let ordinary = values.simd_lt(u8x16::splat(62)).to_bitmask();
+        separators = separators << 16 | u64::from(!ordinary & 0xffff);
+        *half = values.to_array();
+    }
+    (packed::bits_of_sextets(&sextets), separators)
 }
 
 /// From this many characters on every phase of a run is decoded.
@@ -67,17 +95,30 @@ pub(super) fn locate(run: &[u8], phase: usize, index: usize) -> usize {
         .saturating_add(phase);
     run.iter()
         .enumerate()
-        .filter(|(_, byte)| sextet(**byte).is_some())
+        .filter(|(_, byte)| is_sextet(**byte))
         .nth(character)
         .map_or(run.len(), |(at, _)| at)
 }
 
-fn sextet(byte: u8) -> Option<u8> {
-    SEXTET
-        .get(usize::from(byte))
-        .copied()
-        .filter(|&value| value < 64)
+/// The values of sixteen characters of base64.
+#[inline]
+fn values(characters: u8x16) -> u8x16 {
+    // From a character's code to its value, by what it is; the slash and the low line are what is left.
+    let is_lower = within(characters, b'a', 26);
+    let is_upper = within(characters, b'A', 26);
+    let is_digit = within(characters, b'0', 10);
+    let is_first = is(characters, b'+') | is(characters, b'-');
+    let known = is_lower | is_upper | is_digit;
+    let distance = (is_lower & u8x16::splat(b'a' - 26))
+        | (is_upper & u8x16::splat(b'A'))
+        | (is_digit & u8x16::splat(b'0'.wrapping_sub(52)));
+    let ordinary = wrapping_sub(characters, distance) & known;
+    let other = wrapping_sub(u8x16::splat(63), is_first & u8x16::splat(1)) & !known;
+    ordinary | other
 }
+
+/// Characters that are read at once.
+const VECTOR: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +126,8 @@ mod tests {
 
     fn decoded(run: &str, phase: usize) -> Vec<u8> {
         let (mut sextets, mut out) = (Vec::new(), Vec::new());
-        read(run.as_bytes(), &mut sextets);
+        let characters: Vec<u8> = run.bytes().filter(|byte| is_sextet(*byte)).collect();
+        read(&characters, &mut sextets);
         decode(&sextets[phase..], &mut out);
         out
     }
@@ -127,14 +169,14 @@ mod tests {
         let cases = [
             ("timestamp", false, [true, false, false, false]),
             ("id/TmljZQ", false, [true, false, false, true]),
-            ("a-b_c\n/defg", false, [true, false, true, false]),
+            ("a-b_c/defg", false, [true, false, true, false]),
             ("abcdefghijklmnopqrst", false, [true; 4]),
             ("timestamp", true, [true; 4]),
         ];
         for (run, cut, expected) in cases {
             let mut sextets = Vec::new();
             read(run.as_bytes(), &mut sextets);
-            assert_eq!(phases(run.as_bytes(), &sextets, cut), expected, "{run:?}");
+            assert_eq!(phases(&sextets, cut), expected, "{run:?}");
         }
     }
 }

@@ -1,34 +1,53 @@
 //! Brotli (RFC 7932) as it comes.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
 use brotli_decompressor::{
-    Allocator, BrotliDecompressStream, BrotliResult, BrotliState, SliceWrapper, StandardAlloc,
+    Allocator, BrotliDecompressStream, BrotliResult, BrotliState, HuffmanCode, SliceWrapper,
+    SliceWrapperMut,
 };
 
 use super::coding::Progress;
 
 /// A push machine whose memory is bounded: a stream that needs more is broken to it.
 pub(super) struct Brotli {
-    state: BrotliState<Bounded, Bounded, Bounded>,
+    state: BrotliState<Cells<u8>, Cells<u32>, Cells<HuffmanCode>>,
+    memory: Memory,
     total: usize,
     over: Option<Progress>,
 }
 
 impl Brotli {
-    /// A machine that takes at most `memory` bytes for its window and tables.
-    pub(super) fn new(memory: usize) -> Self {
-        let bounded = Bounded {
-            left: Arc::new(AtomicUsize::new(memory)),
-        };
+    /// A machine that takes at most `most` bytes for its window and tables.
+    pub(super) fn new(most: usize) -> Self {
+        Self::within(Memory::default(), most)
+    }
+
+    /// As [`Self::new`], with memory that another machine left.
+    pub(super) fn within(memory: Memory, most: usize) -> Self {
+        memory.left.store(most, Ordering::Relaxed);
+        let Memory {
+            bytes,
+            words,
+            codes,
+            ..
+        } = memory.clone();
         Self {
-            state: BrotliState::new_strict(bounded.clone(), bounded.clone(), bounded),
+            state: BrotliState::new_strict(bytes, words, codes),
+            memory,
             total: 0,
             over: None,
         }
+    }
+
+    /// Ends the machine, and leaves its memory to another one.
+    pub(super) fn into_memory(self) -> Memory {
+        let Self { state, memory, .. } = self;
+        drop(state);
+        memory
     }
 
     /// As [`Inflate::push`](super::inflate::Inflate::push).
@@ -62,6 +81,8 @@ impl Brotli {
             );
             out.truncate(length.saturating_add(written.min(room)));
             match result {
+                // It asks for input although there was no room for all that it had.
+                BrotliResult::NeedsMoreInput if free == 0 => {}
                 BrotliResult::NeedsMoreOutput => {}
                 BrotliResult::NeedsMoreInput => return (taken, Progress::Starved),
                 BrotliResult::ResultSuccess => {
@@ -77,31 +98,168 @@ impl Brotli {
     }
 }
 
-/// Gives out no more memory than is left: the decoder then says that it failed.
-#[derive(Clone)]
-struct Bounded {
-    left: Arc<AtomicUsize>,
+/// What a stream begins with that stands in it as it is (RFC 7932, 9.2: a first meta-block that is not compressed), if so.
+pub(super) fn plain_beginning(stream: &[u8]) -> Option<&[u8]> {
+    let mut header = [0; 8];
+    for (byte, first) in header.iter_mut().zip(stream) {
+        *byte = *first;
+    }
+    let header = u64::from_le_bytes(header);
+    // RFC 7932, 9.1: the window's size is one bit, four or seven.
+    let window = match (header & 1, header & 0xe) {
+        (0, _) => 1,
+        (_, 0) => 7,
+        (_, _) => 4,
+    };
+    let block = header >> window;
+    let nibbles = match block >> 1 & 3 {
+        count @ 0..3 => count.saturating_add(4) as u32,
+        _ => return None,
+    };
+    let length = nibbles.saturating_mul(4).saturating_add(3);
+    let (is_last, is_plain) = (block & 1 == 1, block.wrapping_shr(length) & 1 == 1);
+    let bits = length.saturating_add(window).saturating_add(1) as usize;
+    stream
+        .get(bits.div_ceil(8)..)
+        .filter(|_| !is_last && is_plain)
 }
 
-impl<T: Clone + Default> Allocator<T> for Bounded {
-    type AllocatedMemory = <StandardAlloc as Allocator<T>>::AllocatedMemory;
+/// What a machine may take, and what another one took and can be taken again without asking the allocator.
+#[derive(Clone)]
+pub(super) struct Memory {
+    left: Arc<AtomicUsize>,
+    bytes: Cells<u8>,
+    words: Cells<u32>,
+    codes: Cells<HuffmanCode>,
+}
 
-    fn alloc_cell(&mut self, len: usize) -> Self::AllocatedMemory {
-        let take = |left: usize| left.checked_sub(len.checked_mul(size_of::<T>())?);
-        match self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-        {
-            Ok(_) => StandardAlloc::default().alloc_cell(len),
-            Err(_) => Self::AllocatedMemory::default(),
+impl Default for Memory {
+    fn default() -> Self {
+        let left = Arc::default();
+        Self {
+            bytes: Cells::new(&left),
+            words: Cells::new(&left),
+            codes: Cells::new(&left),
+            left,
+        }
+    }
+}
+
+/// Gives out no more memory than is left: the decoder then says that it failed.
+#[derive(Clone)]
+struct Cells<T> {
+    left: Arc<AtomicUsize>,
+    spare: Arc<Mutex<Vec<Cell<T>>>>,
+}
+
+#[derive(Default)]
+struct Cell<T>(Vec<T>);
+
+impl<T> Cells<T> {
+    fn new(left: &Arc<AtomicUsize>) -> Self {
+        Self {
+            left: Arc::clone(left),
+            spare: Arc::default(),
         }
     }
 
-    fn free_cell(&mut self, data: Self::AllocatedMemory) {
-        let bytes = size_of_val(data.slice());
-        self.left.fetch_add(bytes, Ordering::Relaxed);
+    /// The smallest spare cell that is large enough.
+    fn take_spare(&self, len: usize) -> Option<Cell<T>> {
+        let mut spare = self.spare.lock().ok()?;
+        let sizes = spare.iter().map(|cell| cell.0.capacity()).enumerate();
+        let (place, _) = sizes
+            .filter(|(_, size)| *size >= len)
+            .min_by_key(|(_, size)| *size)?;
+        Some(spare.swap_remove(place))
     }
 }
 
+impl<T: Clone + Default> Allocator<T> for Cells<T> {
+    type AllocatedMemory = Cell<T>;
+
+    fn alloc_cell(&mut self, len: usize) -> Cell<T> {
+        let take = |left: usize| left.checked_sub(len.checked_mul(size_of::<T>())?);
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        if taken.is_err() || len == 0 {
+            return Cell::default();
+        }
+        let mut cell = self.take_spare(len).unwrap_or_default();
+        cell.0.clear();
+        cell.0.resize(len, T::default());
+        cell
+    }
+
+    fn free_cell(&mut self, cell: Cell<T>) {
+        let bytes = size_of_val(cell.slice());
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+        if let Ok(mut spare) = self.spare.lock()
+            && (1..=MOST_SPARE_BYTES).contains(&bytes)
+            && spare.len() < MOST_SPARE
+        {
+            spare.push(cell);
+        }
+    }
+}
+
+impl<T> SliceWrapper<T> for Cell<T> {
+    fn slice(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> SliceWrapperMut<T> for Cell<T> {
+    fn slice_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+/// Cells of one type that are kept for the next machine.
+const MOST_SPARE: usize = 8;
+/// Bytes of the largest of them.
+const MOST_SPARE_BYTES: usize = 64 * 1024;
 /// Output that is made room for at a time.
 const PIECE: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_beginning_that_is_not_compressed() {
+        // Windows of 16, 22 and 10 bits (RFC 7932, 9.1); then ISLAST 0, MNIBBLES 4, MLEN 26, ISUNCOMPRESSED 1.
+        for (window, bits) in [(0u64, 1), (0b1011, 4), (0b010_0001, 7)] {
+            let block = 25 << 3 | 1 << 19;
+            let header = (window | block << bits).to_le_bytes();
+            let length = (bits + 20usize).div_ceil(8);
+            let stream = [&header[..length], b"abcdefghijklmnopqrstuvwxyz\x03"].concat();
+            let mut out = Vec::new();
+            let (_, progress) = Brotli::new(1 << 20).push(&stream, &mut out, 100);
+            assert_eq!(
+                (progress, out.as_slice()),
+                (Progress::Done, &stream[length..][..26])
+            );
+            assert_eq!(plain_beginning(&stream), Some(&stream[length..]));
+        }
+        for compressed in [&b"\x1b\x19\x00\xf8"[..], b"\x06", b""] {
+            assert_eq!(plain_beginning(compressed), None);
+        }
+    }
+
+    #[test]
+    fn takes_no_more_memory_than_it_may_and_leaves_it_to_the_next() {
+        let block = (0b1011u64 | (25 << 3 | 1 << 19) << 4).to_le_bytes();
+        let stream = [&block[..3], b"abcdefghijklmnopqrstuvwxyz\x03"].concat();
+        let mut memory = Memory::default();
+        for (most, expected) in [(16, Progress::Broken), (8 << 20, Progress::Done)] {
+            for _ in 0..3 {
+                let mut machine = Brotli::within(memory, most);
+                let (_, progress) = machine.push(&stream, &mut Vec::new(), 100);
+                assert_eq!(progress, expected, "{most}");
+                memory = machine.into_memory();
+                assert_eq!(memory.left.load(Ordering::Relaxed), most);
+            }
+        }
+    }
+}

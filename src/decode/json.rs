@@ -4,9 +4,17 @@ use std::ops::Range;
 
 /// Appends what the inside of a string means; an escape that is none, or not whole yet, stands for itself.
 pub(super) fn decode(encoded: &[u8], out: &mut Vec<u8>) {
-    for (symbol, _) in (Symbols { rest: encoded }) {
-        symbol.append(out);
+    let mut rest = encoded;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (plain, escaped) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(plain);
+        let mut symbols = Symbols { rest: escaped };
+        if let Some((symbol, _)) = symbols.next() {
+            symbol.append(out);
+        }
+        rest = symbols.rest;
     }
+    out.extend_from_slice(rest);
 }
 
 /// The index in `encoded` of what means output byte `index`.

@@ -21,6 +21,7 @@
 
 mod base32;
 mod base64;
+mod blocks;
 mod brotli;
 mod budget;
 mod coding;
@@ -31,8 +32,13 @@ mod inflate;
 mod json;
 mod magic;
 mod multipart;
+mod packed;
 mod percent;
+#[cfg(test)]
+mod plain_tests;
 mod protobuf;
+mod runs;
+mod scratch;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
@@ -48,6 +54,7 @@ pub use budget::{Budget, Effort};
 pub use coding::{Coding, Decoder, Lease, Pool, Progress};
 pub use json::is_document;
 pub use multipart::is_multipart;
+pub use scratch::Scratch;
 pub use text::Text;
-pub use walk::{DEPTH, Rest, Scratch, Unfinished, Window, walk};
+pub use walk::{DEPTH, Rest, Unfinished, Window, walk};
 pub use words::run_across;

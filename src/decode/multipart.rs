@@ -17,7 +17,8 @@ pub(super) fn delimiter(text: &[u8]) -> Option<&[u8]> {
     let line = text.get(..end)?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let boundary = line.strip_prefix(b"--")?;
-    let plausible = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
+    // RFC 2046 has no asterisks, but `*****` is what many apps were told to write.
+    let plausible = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? *".contains(byte);
     let rest = text.get(end..)?;
     let field = rest.get(1..)?.split(|&byte| byte == b'\n').next()?;
     let named = field.contains(&b':') || field.trim_ascii().is_empty();

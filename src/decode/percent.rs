@@ -2,13 +2,21 @@
 
 /// Appends what `encoded` decodes to; an escape that is none, or not whole yet, stands for itself.
 pub(super) fn decode(encoded: &[u8], plus: bool, out: &mut Vec<u8>) {
-    out.extend(
-        Symbols {
-            rest: encoded,
-            plus,
+    let mut start = 0usize;
+    let mut resolve = |at: usize| {
+        let rest = encoded.get(at..).unwrap_or_default();
+        if let Some((byte, width)) = symbol(rest, plus) {
+            out.extend_from_slice(encoded.get(start..at).unwrap_or_default());
+            out.push(byte);
+            start = at.saturating_add(width);
         }
-        .map(|(byte, _)| byte),
-    );
+    };
+    if plus {
+        memchr::memchr2_iter(b'%', b'+', encoded).for_each(&mut resolve);
+    } else {
+        memchr::memchr_iter(b'%', encoded).for_each(&mut resolve);
+    }
+    out.extend_from_slice(encoded.get(start..).unwrap_or_default());
 }
 
 /// The index in `encoded` of what decodes to output byte `index`.
@@ -45,19 +53,19 @@ impl Iterator for Symbols<'_> {
     type Item = (u8, usize);
 
     fn next(&mut self) -> Option<(u8, usize)> {
-        let (&first, after) = self.rest.split_first()?;
-        let (byte, width) = match first {
-            b'%' => escape(self.rest).map_or((b'%', 1), |byte| (byte, 3)),
-            b'+' if self.plus => (b' ', 1),
-            byte => (byte, 1),
-        };
-        self.rest = if width == 1 {
-            after
-        } else {
-            self.rest.get(width..)?
-        };
+        let (byte, width) = symbol(self.rest, self.plus)?;
+        self.rest = self.rest.get(width..)?;
         Some((byte, width))
     }
+}
+
+/// What the first byte, or the escape that it begins, stands for, and how many bytes that is.
+fn symbol(rest: &[u8], plus: bool) -> Option<(u8, usize)> {
+    Some(match *rest.first()? {
+        b'%' => escape(rest).map_or((b'%', 1), |byte| (byte, 3)),
+        b'+' if plus => (b' ', 1),
+        byte => (byte, 1),
+    })
 }
 
 fn escape(rest: &[u8]) -> Option<u8> {

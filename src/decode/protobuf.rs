@@ -1,24 +1,46 @@
 //! Protobuf messages without their schema: what parses to the last byte is taken for one.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
+
+/// A value in a message, and where it stands there.
+pub(super) type Field = (Range<usize>, Value);
 
 /// A value in a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value {
     /// A string, or bytes that are no message themselves.
     Bytes,
-    /// What a number says in decimal digits.
-    Number(String),
+    /// A number, as its sender means it.
+    Number(Number),
 }
 
-/// Every value in a message and in the messages inside it, with where it stands; `None` for what is no message.
-pub(super) fn parse(message: &[u8]) -> Option<Vec<(Range<usize>, Value)>> {
-    let mut values = Vec::new();
+/// What a number can mean; displayed in decimal digits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    Unsigned(u64),
+    Signed(i64),
+    Single(f32),
+    Double(f64),
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Unsigned(number) => number.fmt(f),
+            Number::Signed(number) => number.fmt(f),
+            Number::Single(number) => number.fmt(f),
+            Number::Double(number) => number.fmt(f),
+        }
+    }
+}
+
+/// Replaces `values` by every value in a message and in the messages inside it; `None` for what is no message.
+pub(super) fn parse(message: &[u8], values: &mut Vec<Field>) -> Option<()> {
+    values.clear();
     if message.is_empty() {
         return None;
     }
-    fields(message, 0, DEPTH, &mut values)?;
-    Some(values)
+    fields(message, 0, DEPTH, values)
 }
 
 /// The range of the message in a gRPC frame (a flag and a length in front), if a text is one.
@@ -30,12 +52,7 @@ pub(super) fn in_grpc(text: &[u8]) -> Option<Range<usize>> {
     (length == message.len()).then_some(5..text.len())
 }
 
-fn fields(
-    message: &[u8],
-    start: usize,
-    depth: usize,
-    values: &mut Vec<(Range<usize>, Value)>,
-) -> Option<()> {
+fn fields(message: &[u8], start: usize, depth: usize, values: &mut Vec<Field>) -> Option<()> {
     let mut at = 0usize;
     while at < message.len() {
         let tag = varint(message, &mut at)?;
@@ -51,7 +68,7 @@ fn fields(
                 at = at.saturating_add(8);
                 let double = f64::from_le_bytes(bytes);
                 Value::Number(if is_angle(double) {
-                    double.to_string()
+                    Number::Double(double)
                 } else {
                     integer(u64::from_le_bytes(bytes))
                 })
@@ -78,9 +95,9 @@ fn fields(
                 at = at.saturating_add(4);
                 let float = f32::from_le_bytes(bytes);
                 Value::Number(if is_angle(float.into()) {
-                    float.to_string()
+                    Number::Single(float)
                 } else {
-                    u32::from_le_bytes(bytes).to_string()
+                    Number::Unsigned(u32::from_le_bytes(bytes).into())
                 })
             }
             _ => return None,
@@ -110,12 +127,12 @@ fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 }
 
 /// A number as its sender means it: negative ones are written as 64 bits.
-fn integer(value: u64) -> String {
+fn integer(value: u64) -> Number {
     let signed = value.cast_signed();
     if (NEGATIVE..0).contains(&signed) {
-        return signed.to_string();
+        return Number::Signed(signed);
     }
-    value.to_string()
+    Number::Unsigned(value)
 }
 
 /// Whether a number can be a coordinate in degrees.
@@ -165,12 +182,13 @@ mod tests {
             ],
         ]
         .concat();
-        let values = parse(&message).expect("a message");
+        let mut values = Vec::new();
+        parse(&message, &mut values).expect("a message");
         let said: Vec<_> = values
             .iter()
             .map(|(range, value)| match value {
                 Value::Bytes => String::from_utf8_lossy(&message[range.clone()]).into_owned(),
-                Value::Number(digits) => digits.clone(),
+                Value::Number(number) => number.to_string(),
             })
             .collect();
         assert_eq!(said, ["490", "150", "59.5", "\u{fffd}\0", "10.75", "-1"]);
@@ -186,7 +204,7 @@ mod tests {
             &[0x0b, 0x0c],
             &[0x00, 0x01],
         ] {
-            assert_eq!(parse(bytes), None, "{bytes:?}");
+            assert_eq!(parse(bytes, &mut Vec::new()), None, "{bytes:?}");
         }
     }
 
@@ -204,7 +222,8 @@ mod tests {
             outer.append(&mut message);
             message = outer;
         }
-        assert!(parse(&message).is_some_and(|values| values.len() == 1));
+        let mut values = Vec::new();
+        assert!(parse(&message, &mut values).is_some() && values.len() == 1);
     }
 
     #[test]

@@ -40,21 +40,6 @@ pub(crate) fn names(chain: &[Wrapper]) -> String {
 
 pub(crate) const IMEI: &str = "490154203237518";
 
-fn whole(bytes: &[u8]) -> Window<'_> {
-    Window {
-        bytes,
-        from: 0,
-        cut: false,
-        open: false,
-        json: false,
-        multipart: false,
-        wrappers: &[],
-        hint: None,
-        streams: false,
-        unfinished: Unfinished::Read,
-    }
-}
-
 /// Chain and place of every sight of the value, what the walk came to, and whether the budget lasted.
 fn sights(window: Window<'_>) -> (Vec<(String, usize)>, Rest, bool) {
     let mut budget = Budget::new();
@@ -73,7 +58,7 @@ fn sights(window: Window<'_>) -> (Vec<(String, usize)>, Rest, bool) {
 fn finds_a_value_in_every_wrapper() {
     let mut missed = Vec::new();
     for row in wrapped() {
-        let (found, _, spent) = sights(whole(&row.bytes));
+        let (found, _, spent) = sights(Window::whole(&row.bytes));
         if spent || !found.iter().any(|(chain, _)| chain == row.chain) {
             missed.push((row.name, row.chain, found, spent));
         }
@@ -89,7 +74,7 @@ fn finds_containers_behind_other_bytes() {
             continue;
         }
         let shifted = [&[0x05, 0xff, b' '], &*row.bytes, b"\xff\xff"].concat();
-        let (found, ..) = sights(whole(&shifted));
+        let (found, ..) = sights(Window::whole(&shifted));
         let at = |wanted: &str| found.iter().find(|(chain, _)| chain.contains(wanted));
         let inner = row.chain.split(',').next_back().expect("a wrapper");
         assert!(
@@ -111,7 +96,7 @@ fn finds_what_began_before_the_window_was_new() {
                 from: row.bytes.len() * 3 / 5,
                 open,
                 unfinished: Unfinished::Reopen,
-                ..whole(&row.bytes)
+                ..Window::whole(&row.bytes)
             };
             let (found, rest, _) = sights(window);
             assert!(!found.is_empty(), "{}: {rest:?}", row.name);

@@ -200,34 +200,32 @@ impl Text<'_> {
 
     /// The parts of the text that stand for themselves: decoded runs from their first character on, bodies of a multipart
     /// message, or all of it.
-    pub(super) fn parts(&self) -> Vec<Range<usize>> {
-        if let Origin::Runs { segments, .. } = self.origin {
-            let ends = segments
-                .iter()
-                .skip(1)
-                .map(|next| next.start)
-                .chain([self.bytes.len()]);
-            let whole = segments
-                .iter()
-                .zip(ends)
-                .filter(|(segment, _)| segment.layer.is_whole());
-            return whole
-                .flat_map(|(segment, end)| self.bodies(segment.start..end.saturating_sub(1)))
-                .collect();
-        }
-        self.bodies(0..self.bytes.len())
+    pub(super) fn parts(&self) -> impl Iterator<Item = Range<usize>> {
+        let segments = match self.origin {
+            Origin::Runs { segments, .. } => segments,
+            Origin::Window(_) | Origin::Decoded { .. } => &[],
+        };
+        let starts = segments.iter().skip(1).map(|next| next.start);
+        let whole = segments
+            .iter()
+            .zip(starts.chain([self.bytes.len()]))
+            .filter(|(segment, _)| segment.layer.is_whole())
+            .map(|(segment, end)| segment.start..end.saturating_sub(1));
+        let all = segments.is_empty().then_some(0..self.bytes.len());
+        whole.chain(all).flat_map(|part| self.bodies(part))
     }
 
     /// The bodies of a part that is a multipart message, or the part.
-    fn bodies(&self, part: Range<usize>) -> Vec<Range<usize>> {
+    fn bodies(&self, part: Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let bytes = self.bytes.get(part.clone()).unwrap_or_default();
-        let Some(delimiter) = multipart::delimiter(bytes) else {
-            return std::iter::once(part).collect();
+        let delimiter = multipart::delimiter(bytes);
+        let first = part.start;
+        let place = move |body: Range<usize>| {
+            first.saturating_add(body.start)..first.saturating_add(body.end)
         };
-        let place = |body: Range<usize>| {
-            part.start.saturating_add(body.start)..part.start.saturating_add(body.end)
-        };
-        multipart::bodies(bytes, delimiter).map(place).collect()
+        let bodies = delimiter.map(|delimiter| multipart::bodies(bytes, delimiter).map(place));
+        let all = delimiter.is_none().then_some(part);
+        bodies.into_iter().flatten().chain(all)
     }
 
     /// The end of the part that `index` is in.

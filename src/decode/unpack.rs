@@ -1,15 +1,15 @@
 //! Containers in a text: what must be read from its first byte on.
 
-use std::ops::Range;
+use std::{io::Write, ops::Range};
 
 use super::{
-    brotli::Brotli,
+    brotli::{Brotli, plain_beginning},
     coding::{Coding, Progress},
     inflate::{self, Frame, Inflate},
     json, magic, multipart, protobuf,
     text::{Layer, Origin, Text},
     utf16,
-    walk::{BATCH, Rest, Runs, Unfinished, Walk, goes_on},
+    walk::{BATCH, Rest, Unfinished, Walk, goes_on, is_cut},
     xor,
     zip::{self, Entry},
     zstd::Zstd,
@@ -65,10 +65,12 @@ impl Walk<'_> {
 
     /// Whether bytes are one Brotli stream and nothing else: the beginning of text may look like one, which then breaks.
     fn is_all_brotli(&mut self, bytes: &[u8]) -> bool {
-        let mut out = self.buffer();
+        let mut out = self.spare.take();
         let most = WINDOW.min(self.budget.left());
-        let (taken, progress) = Brotli::new(BROTLI_MEMORY).push(bytes, &mut out, most);
-        self.spare.push(out);
+        let mut machine = self.spare.take_brotli(BROTLI_MEMORY);
+        let (taken, progress) = machine.push(bytes, &mut out, most);
+        self.spare.give_brotli(machine);
+        self.spare.give(out);
         match progress {
             Progress::Done => taken == bytes.len(),
             Progress::Full => true,
@@ -177,20 +179,14 @@ impl Walk<'_> {
         depth: usize,
     ) -> (usize, Rest, Progress) {
         let input = text.bytes.get(range.clone()).unwrap_or_default();
-        let mut machine = match self.inflates.pop() {
-            Some(mut machine) => {
-                machine.reset(frame);
-                machine
-            }
-            None => Inflate::new(frame),
-        };
+        let mut machine = self.spare.take_inflate(frame);
         let mut source = Inflating {
             machine: &mut machine,
             input,
             at: 0,
         };
         let shown = self.shown(text, range, wrapper, &mut source, depth);
-        self.inflates.push(machine);
+        self.spare.give_inflate(machine);
         shown
     }
 
@@ -201,11 +197,13 @@ impl Walk<'_> {
         depth: usize,
     ) -> (usize, Rest, Progress) {
         let mut source = Unbrotling {
-            machine: Brotli::new(BROTLI_MEMORY),
+            machine: self.spare.take_brotli(BROTLI_MEMORY),
             input: text.bytes.get(range.clone()).unwrap_or_default(),
             at: 0,
         };
-        self.shown(text, range, Wrapper::Brotli, &mut source, depth)
+        let shown = self.shown(text, range, Wrapper::Brotli, &mut source, depth);
+        self.spare.give_brotli(source.machine);
+        shown
     }
 
     /// Walks what a source gives, window by window.
@@ -218,7 +216,7 @@ impl Walk<'_> {
         depth: usize,
     ) -> (usize, Rest, Progress) {
         let encoded = outer.bytes.get(range.clone()).unwrap_or_default();
-        let mut decoded = self.buffer();
+        let mut decoded = self.spare.take();
         let (mut from, mut cut, mut json, mut multipart) = (0usize, false, false, false);
         let (rest, progress) = loop {
             let before = decoded.len();
@@ -272,7 +270,7 @@ impl Walk<'_> {
             from = decoded.len().saturating_sub(NEAR);
             cut = true;
         };
-        self.spare.push(decoded);
+        self.spare.give(decoded);
         (source.taken(), rest, progress)
     }
 
@@ -282,28 +280,26 @@ impl Walk<'_> {
         if memchr::memchr(0, text.bytes.get(text.from..).unwrap_or_default()).is_none() {
             return rest;
         }
-        let mut runs = Runs::new(self.buffer(), self.buffer());
+        let mut runs = self.spare.take_runs();
         for run in utf16::runs(text.bytes, text.from) {
             let encoded = text.bytes.get(run.clone()).unwrap_or_default();
             let own = utf16::first(encoded);
             // The first or the last character may be a neighbour's, and the other byte order meant.
             for first in [own, 1usize.saturating_sub(own)] {
-                rest = rest.max(self.run(
-                    text,
-                    run.clone(),
-                    Layer::Utf16 { first },
-                    encoded.len() / 2,
-                    &mut runs,
-                    depth,
-                    &mut |out| utf16::decode(encoded, first, out),
-                ));
+                let layer = Layer::Utf16 { first };
+                let mut decode = |out: &mut Vec<u8>| utf16::decode(encoded, first, out);
+                if is_cut(text, run.start) || goes_on(text, run.end) {
+                    rest = rest.max(self.decoded(text, run.clone(), layer, depth, &mut decode));
+                } else {
+                    runs.add(&run, layer, encoded.len() / 2, self.budget, decode);
+                }
             }
-            if runs.decoded.len() >= BATCH {
+            if runs.len() >= BATCH {
                 self.batch(text, &mut runs, depth);
             }
         }
         self.batch(text, &mut runs, depth);
-        self.give_back(runs);
+        self.spare.give_runs(runs);
         rest
     }
 
@@ -319,9 +315,14 @@ impl Walk<'_> {
         }
         let inner = protobuf::in_grpc(bytes).unwrap_or(0..bytes.len());
         let message = bytes.get(inner.clone()).unwrap_or_default();
-        if let Some(values) = protobuf::parse(message) {
+        let mut values = self.spare.take_fields();
+        let is_message = protobuf::parse(message, &mut values).is_some();
+        if is_message {
             let start = part.start.saturating_add(inner.start);
-            self.fields(text, start, values, depth);
+            self.fields(text, start, &values, depth);
+        }
+        self.spare.give_fields(values);
+        if is_message {
             return;
         }
         if self.xored(text, part.clone(), depth) {
@@ -347,7 +348,7 @@ impl Walk<'_> {
                 return;
             }
         }
-        if self.budget.charge_try() && is_brotli(bytes) {
+        if self.budget.charge_try() && self.is_brotli(bytes) {
             self.unbrotled(text, part, depth);
         }
     }
@@ -360,8 +361,7 @@ impl Walk<'_> {
         let bytes = text.bytes.get(part.clone()).unwrap_or_default();
         let keys = xor::keys(bytes);
         self.xored = !keys.is_empty();
-        for key in &keys {
-            let key = *key;
+        for key in keys.iter() {
             self.decoded(text, part.clone(), Layer::Xor { key }, depth, &mut |out| {
                 out.extend(bytes.iter().map(|byte| byte ^ key))
             });
@@ -370,53 +370,32 @@ impl Walk<'_> {
     }
 
     /// The values of a protobuf message that begins at `start` of a text.
-    fn fields(
-        &mut self,
-        text: &Text<'_>,
-        start: usize,
-        values: Vec<(Range<usize>, protobuf::Value)>,
-        depth: usize,
-    ) {
-        let mut runs = Runs::new(self.buffer(), self.buffer());
+    fn fields(&mut self, text: &Text<'_>, start: usize, values: &[protobuf::Field], depth: usize) {
+        let mut runs = self.spare.take_runs();
         for (range, value) in values {
             let range = start.saturating_add(range.start)..start.saturating_add(range.end);
             let encoded = text.bytes.get(range.clone()).unwrap_or_default();
             match value {
                 protobuf::Value::Bytes => {
-                    let length = encoded.len();
-                    self.run(
-                        text,
-                        range,
-                        Layer::Part(Wrapper::Protobuf),
-                        length,
-                        &mut runs,
-                        depth,
-                        &mut |out| {
-                            out.extend_from_slice(encoded);
-                        },
-                    )
+                    let layer = Layer::Part(Wrapper::Protobuf);
+                    let copy = |out: &mut Vec<u8>| out.extend_from_slice(encoded);
+                    runs.add(&range, layer, encoded.len(), self.budget, copy);
                 }
-                protobuf::Value::Number(digits) => {
-                    let length = digits.len();
-                    self.run(
-                        text,
-                        range,
-                        Layer::Number,
-                        length,
-                        &mut runs,
-                        depth,
-                        &mut |out| {
-                            out.extend_from_slice(digits.as_bytes());
-                        },
-                    )
+                protobuf::Value::Number(number) => {
+                    let write = |out: &mut Vec<u8>| {
+                        // A vector takes all that is written to it.
+                        let _ = write!(out, "{number}");
+                    };
+                    let length = Layer::Number.expected(range.len());
+                    runs.add(&range, Layer::Number, length, self.budget, write);
                 }
-            };
-            if runs.decoded.len() >= BATCH {
+            }
+            if runs.len() >= BATCH {
                 self.batch(text, &mut runs, depth);
             }
         }
         self.batch(text, &mut runs, depth);
-        self.give_back(runs);
+        self.spare.give_runs(runs);
     }
 
     /// Whether all of `bytes` is one piece of DEFLATE data that gives something to read.
@@ -424,33 +403,34 @@ impl Walk<'_> {
         if !self.budget.charge_try() {
             return false;
         }
-        let mut machine = match self.inflates.pop() {
-            Some(mut machine) => {
-                machine.reset(frame);
-                machine
-            }
-            None => Inflate::new(frame),
-        };
-        let mut out = self.buffer();
+        let mut machine = self.spare.take_inflate(frame);
+        let mut out = self.spare.take();
         let (taken, progress) = machine.push(bytes, &mut out, PROBE);
         let is_all = progress == Progress::Done && bytes.len().saturating_sub(taken) <= TRAILER;
         let reads = is_all || progress == Progress::Full || protobuf::is_text(&out);
         let given = out.len() >= SHORTEST && progress != Progress::Broken && reads;
-        self.inflates.push(machine);
-        self.spare.push(out);
+        self.spare.give_inflate(machine);
+        self.spare.give(out);
         given
     }
 
-    fn give_back(&mut self, runs: Runs) {
-        self.spare.extend(runs.into_buffers());
+    /// Whether bytes begin a Brotli stream whose first output reads like text.
+    fn is_brotli(&mut self, bytes: &[u8]) -> bool {
+        // Random bytes begin like this often, and a machine takes megabytes for the window at once.
+        if plain_beginning(bytes)
+            .is_some_and(|plain| !protobuf::is_text(plain.get(..BROTLI_PROBE).unwrap_or(plain)))
+        {
+            return false;
+        }
+        let mut out = self.spare.take();
+        let mut machine = self.spare.take_brotli(BROTLI_MEMORY);
+        let (_, progress) = machine.push(bytes, &mut out, BROTLI_PROBE);
+        let reads =
+            progress != Progress::Broken && out.len() >= SHORTEST && protobuf::is_text(&out);
+        self.spare.give_brotli(machine);
+        self.spare.give(out);
+        reads
     }
-}
-
-/// Whether bytes begin a Brotli stream whose first output reads like text.
-fn is_brotli(bytes: &[u8]) -> bool {
-    let mut out = Vec::new();
-    let (_, progress) = Brotli::new(BROTLI_MEMORY).push(bytes, &mut out, BROTLI_PROBE);
-    progress != Progress::Broken && out.len() >= SHORTEST && protobuf::is_text(&out)
 }
 
 struct Inflating<'a> {

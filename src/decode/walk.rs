@@ -2,16 +2,17 @@ use std::ops::Range;
 
 use super::{
     base32, base64,
+    blocks::is_break,
     budget::Budget,
-    coding::{Coding, Pool, Progress},
-    digits::Digits,
+    coding::Coding,
+    digits::{BASE64_SHORTEST, Run},
     escapes::{Escapes, Marks},
-    hex,
-    inflate::Inflate,
-    json, multipart, percent,
-    text::{Layer, Origin, Segment, Text},
+    hex, json, multipart, percent,
+    runs::Runs,
+    scratch::Scratch,
+    text::{Layer, Origin, Text},
     utf16,
-    words::{BASE32, HEX, SEXTET, Words, is_break},
+    words::Words,
 };
 use crate::event::Wrapper;
 
@@ -43,6 +44,24 @@ pub struct Window<'a> {
     pub unfinished: Unfinished,
 }
 
+impl<'a> Window<'a> {
+    /// All of a text of which nothing else is known.
+    pub fn whole(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            from: 0,
+            cut: false,
+            open: false,
+            json: false,
+            multipart: false,
+            wrappers: &[],
+            hint: None,
+            streams: false,
+            unfinished: Unfinished::Read,
+        }
+    }
+}
+
 /// What is done with containers that the end of an open window cuts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unfinished {
@@ -70,54 +89,6 @@ impl Rest {
             hold: self.hold.max(other.hold),
             keep: self.keep.max(other.keep),
         }
-    }
-}
-
-/// Buffers to decode into, used again from walk to walk.
-#[derive(Default)]
-pub struct Scratch {
-    buffers: Vec<Vec<u8>>,
-    inflates: Vec<Inflate>,
-    pool: Pool,
-}
-
-impl Scratch {
-    /// Bytes of the largest buffer that is kept.
-    const MOST: usize = 1024 * 1024;
-    /// Buffers that are kept.
-    const MOST_BUFFERS: usize = 16;
-
-    /// Gives back what an unusual walk needed.
-    pub fn trim(&mut self) {
-        self.buffers
-            .retain(|buffer| buffer.capacity() <= Self::MOST);
-        self.buffers.truncate(Self::MOST_BUFFERS);
-        self.inflates.truncate(1);
-    }
-
-    /// Whether `bytes` can be the beginning of compressed data, as far as they go.
-    pub fn may_be(&mut self, coding: Coding, bytes: &[u8]) -> bool {
-        let Some(frame) = coding.frame() else {
-            return true;
-        };
-        let mut machine = match self.inflates.pop() {
-            Some(mut machine) => {
-                machine.reset(frame);
-                machine
-            }
-            None => Inflate::new(frame),
-        };
-        let mut out = self.buffers.pop().unwrap_or_default();
-        out.clear();
-        let (_, progress) = machine.push(bytes, &mut out, PROBE);
-        self.inflates.push(machine);
-        self.buffers.push(out);
-        progress != Progress::Broken
-    }
-
-    /// The memory that decoders of streams share.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
     }
 }
 
@@ -152,8 +123,7 @@ pub fn walk(
     Walk {
         budget,
         visit,
-        spare: &mut scratch.buffers,
-        inflates: &mut scratch.inflates,
+        spare: scratch,
         hint: window.hint.filter(|_| whole && !window.streams),
         streams: window.streams,
         unfinished: window.unfinished,
@@ -165,8 +135,7 @@ pub fn walk(
 pub(super) struct Walk<'w> {
     pub(super) budget: &'w mut Budget,
     visit: &'w mut dyn FnMut(&Text<'_>) -> usize,
-    pub(super) spare: &'w mut Vec<Vec<u8>>,
-    pub(super) inflates: &'w mut Vec<Inflate>,
+    pub(super) spare: &'w mut Scratch,
     pub(super) hint: Option<Coding>,
     pub(super) streams: bool,
     pub(super) unfinished: Unfinished,
@@ -198,16 +167,16 @@ impl Walk<'_> {
                 rest = rest.max(self.escapes(text, &word, &mut escapes, depth));
             }
             if word.end > text.from {
-                let runs = runs.get_or_insert_with(|| Runs::new(self.buffer(), self.buffer()));
+                let runs = runs.get_or_insert_with(|| self.spare.take_runs());
                 rest = rest.max(self.runs(text, &word, runs, depth));
-                if runs.decoded.len() >= BATCH {
+                if runs.len() >= BATCH {
                     self.batch(text, runs, depth);
                 }
             }
         }
         if let Some(mut runs) = runs {
             self.batch(text, &mut runs, depth);
-            self.spare.extend(runs.into_buffers());
+            self.spare.give_runs(runs);
         }
         rest
     }
@@ -249,7 +218,7 @@ impl Walk<'_> {
         rest
     }
 
-    /// Base64 and hexadecimal digits in a word. Runs that are whole are only added to a batch.
+    /// Base64, base32 and hexadecimal digits in a word. Runs that are whole are only added to a batch.
     fn runs(
         &mut self,
         text: &Text<'_>,
@@ -258,143 +227,103 @@ impl Walk<'_> {
         depth: usize,
     ) -> Rest {
         let mut rest = Rest::default();
-        let bytes = text.bytes.get(word.clone()).unwrap_or_default();
-        let mut sextets = std::mem::take(&mut runs.sextets);
-        for run in Digits::new(bytes, &SEXTET, 64, BASE64_SHORTEST) {
-            let characters = bytes.get(run.clone()).unwrap_or_default();
-            base64::read(characters, &mut sextets);
-            let place = within(word, &run);
-            if place.end <= text.from {
+        let mut at = word.start;
+        while let Some(run) = runs.base64(text.bytes, at..word.end) {
+            at = run.range.end;
+            if at <= text.from {
                 continue;
             }
-            let cut = is_cut(text, place.start);
-            let phases = base64::phases(characters, &sextets, cut);
-            for (phase, _) in phases.iter().enumerate().filter(|(_, tried)| **tried) {
-                let part = sextets
-                    .get(phase..)
-                    .filter(|part| part.len() >= BASE64_SHORTEST);
-                if let Some(part) = part {
-                    let layer = Layer::Base64 { phase };
-                    rest = rest.max(self.run(
-                        text,
-                        place.clone(),
-                        layer,
-                        part.len(),
-                        runs,
-                        depth,
-                        &mut |out| {
-                            base64::decode(part, out);
-                        },
-                    ));
+            let cut = is_cut(text, run.range.start);
+            if cut || goes_on(text, at) {
+                let phases = runs.read(text.bytes, &run, cut);
+                rest = rest.max(self.base64(text, &run, runs, phases, depth));
+            } else {
+                runs.add_base64(text.bytes, &run, self.budget);
+            }
+            let mut start = run.range.start;
+            while let Some(run) = runs.base32(text.bytes, start..at) {
+                start = run.range.end;
+                let cut = is_cut(text, run.range.start);
+                if cut || goes_on(text, start) {
+                    rest = rest.max(self.base32(text, &run, runs, cut, depth));
+                } else {
+                    runs.add_base32(text.bytes, &run, self.budget);
                 }
             }
-            rest = rest.max(self.base32(text, characters, &place, runs, depth));
-            for run in Digits::new(characters, &HEX, 16, HEX_SHORTEST) {
-                let digits = characters.get(run.clone()).unwrap_or_default();
-                for phase in 0..2 {
-                    let (layer, place) = (Layer::Hex { phase }, within(&place, &run));
-                    rest = rest.max(self.run(
-                        text,
-                        place,
-                        layer,
-                        digits.len(),
-                        runs,
-                        depth,
-                        &mut |out| {
-                            hex::decode(digits, phase, out);
-                        },
-                    ));
+            let mut start = run.range.start;
+            while let Some(run) = runs.hex(text.bytes, start..at) {
+                start = run.range.end;
+                if is_cut(text, run.range.start) || goes_on(text, start) {
+                    rest = rest.max(self.hex(text, &run, runs, depth));
+                } else {
+                    runs.add_hex(text.bytes, &run, self.budget);
                 }
             }
         }
-        runs.sextets = sextets;
         rest
     }
 
-    /// Base32 in a run of base64 digits, which at `place` of the text has these `characters`.
-    fn base32(
+    /// A run of base64 that may have begun before the text or may go on after it, at each phase for itself.
+    fn base64(
         &mut self,
         text: &Text<'_>,
-        characters: &[u8],
-        place: &Range<usize>,
-        runs: &mut Runs,
+        run: &Run,
+        runs: &Runs,
+        phases: [bool; 4],
         depth: usize,
     ) -> Rest {
         let mut rest = Rest::default();
-        for run in Digits::new(characters, &BASE32, 32, BASE32_SHORTEST) {
-            let digits = characters.get(run.clone()).unwrap_or_default();
-            let run = within(place, &run);
-            let cut = is_cut(text, run.start);
-            if !base32::is_plausible(digits, !cut && !goes_on(text, run.end)) {
-                continue;
-            }
-            for phase in 0..if cut { 8 } else { 1 } {
-                let layer = Layer::Base32 { phase };
-                rest = rest.max(self.run(
-                    text,
-                    run.clone(),
-                    layer,
-                    digits.len(),
-                    runs,
-                    depth,
-                    &mut |out| base32::decode(digits, phase, out),
-                ));
+        for (phase, _) in phases.iter().enumerate().filter(|(_, tried)| **tried) {
+            let part = runs.sextets().get(phase..).unwrap_or_default();
+            if part.len() >= BASE64_SHORTEST {
+                let layer = Layer::Base64 { phase };
+                let decode = &mut |out: &mut Vec<u8>| base64::decode(part, out);
+                rest = rest.max(self.decoded(text, run.range.clone(), layer, depth, decode));
             }
         }
         rest
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decoder call, spelled for each layer"
-    )]
-    pub(super) fn run(
+    /// The same of base32.
+    fn base32(
         &mut self,
         text: &Text<'_>,
-        range: Range<usize>,
-        layer: Layer,
-        length: usize,
+        run: &Run,
         runs: &mut Runs,
+        cut: bool,
         depth: usize,
-        decode: &mut dyn FnMut(&mut Vec<u8>),
     ) -> Rest {
-        if is_cut(text, range.start) || goes_on(text, range.end) {
-            return self.decoded(text, range, layer, depth, decode);
+        let mut rest = Rest::default();
+        let digits = runs.digits(text.bytes, run);
+        if !base32::is_of_one_case(digits) {
+            return rest;
         }
-        if self.budget.charge(layer.expected(length)) {
-            runs.segments.push(Segment {
-                start: runs.decoded.len(),
-                range,
-                layer,
-            });
-            decode(&mut runs.decoded);
-            runs.decoded.push(BETWEEN);
+        for phase in 0..if cut { 8 } else { 1 } {
+            let layer = Layer::Base32 { phase };
+            let decode = &mut |out: &mut Vec<u8>| base32::decode(digits, phase, out);
+            rest = rest.max(self.decoded(text, run.range.clone(), layer, depth, decode));
         }
-        Rest::default()
+        rest
+    }
+
+    /// The same of hexadecimal digits.
+    fn hex(&mut self, text: &Text<'_>, run: &Run, runs: &mut Runs, depth: usize) -> Rest {
+        let mut rest = Rest::default();
+        let digits = runs.digits(text.bytes, run);
+        for phase in 0..2 {
+            let layer = Layer::Hex { phase };
+            let decode = &mut |out: &mut Vec<u8>| hex::decode(digits, phase, out);
+            rest = rest.max(self.decoded(text, run.range.clone(), layer, depth, decode));
+        }
+        rest
     }
 
     /// Shows what is in a batch, all in one text.
     pub(super) fn batch(&mut self, outer: &Text<'_>, runs: &mut Runs, depth: usize) {
-        if runs.segments.is_empty() {
-            return;
+        if !runs.is_empty() {
+            self.text(&runs.text(outer), depth);
+            runs.clear();
         }
-        let text = Text {
-            bytes: &runs.decoded,
-            from: 0,
-            cut: false,
-            open: false,
-            more: false,
-            json: false,
-            multipart: false,
-            reopened: false,
-            origin: Origin::Runs {
-                outer,
-                segments: &runs.segments,
-            },
-        };
-        self.text(&text, depth);
-        runs.decoded.clear();
-        runs.segments.clear();
     }
 
     /// Opens escapes; one that the end of an open text cuts is left for later.
@@ -429,12 +358,14 @@ impl Walk<'_> {
             .from
             .checked_sub(range.start)
             .filter(|known| *known > 0);
-        let from = known.map_or(0, |known| layer.known(encoded, known));
+        let mut decoded = self.spare.take();
+        let from = known.map_or(0, |known| layer.known(encoded, known, &mut decoded));
         let fresh = layer.expected(encoded.len()).saturating_sub(from);
         if !self.budget.charge(fresh) {
+            self.spare.give(decoded);
             return Rest::default();
         }
-        let mut decoded = self.buffer();
+        decoded.clear();
         decode(&mut decoded);
         let text = Text {
             bytes: &decoded,
@@ -467,14 +398,8 @@ impl Walk<'_> {
             hold: in_outer(rest.hold),
             keep: in_outer(rest.keep),
         };
-        self.spare.push(decoded);
+        self.spare.give(decoded);
         rest
-    }
-
-    pub(super) fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.clear();
-        buffer
     }
 }
 
@@ -494,31 +419,26 @@ pub(super) fn goes_on(text: &Text<'_>, end: usize) -> bool {
     text.open && rest.iter().all(|&byte| is_break(byte)) && !ends()
 }
 
-fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
-    outer.start.saturating_add(inner.start)..outer.start.saturating_add(inner.end)
-}
-
 impl Layer {
+    /// Appends what an escape or character encoding means.
     fn decode(self, encoded: &[u8], out: &mut Vec<u8>) {
         match self {
             Layer::Percent { plus } => percent::decode(encoded, plus, out),
             Layer::Json => json::decode(encoded, out),
-            Layer::Hex { phase } => hex::decode(encoded, phase, out),
-            Layer::Base64 { phase } => {
-                let mut sextets = Vec::new();
-                base64::read(encoded, &mut sextets);
-                base64::decode(sextets.get(phase..).unwrap_or_default(), out);
-            }
-            Layer::Base32 { phase } => base32::decode(encoded, phase, out),
             Layer::Utf16 { first } => utf16::decode(encoded, first, out),
-            Layer::Xor { key } => out.extend(encoded.iter().map(|byte| byte ^ key)),
-            Layer::Part(_) => out.extend_from_slice(encoded),
-            Layer::Number | Layer::Container(_) => {}
+            // Digits are decoded by the run, containers by their own machines.
+            Layer::Base64 { .. }
+            | Layer::Hex { .. }
+            | Layer::Base32 { .. }
+            | Layer::Xor { .. }
+            | Layer::Part(_)
+            | Layer::Number
+            | Layer::Container(_) => {}
         }
     }
 
-    /// How many decoded bytes `encoded[..known]` surely gave to an earlier window.
-    fn known(self, encoded: &[u8], known: usize) -> usize {
+    /// How many decoded bytes `encoded[..known]` surely gave to an earlier window; `out` is a buffer to find that out in.
+    fn known(self, encoded: &[u8], known: usize, out: &mut Vec<u8>) -> usize {
         let before = encoded.get(..known).unwrap_or(encoded);
         let digits = || before.iter().filter(|byte| !is_break(**byte)).count();
         match self {
@@ -531,15 +451,14 @@ impl Layer {
             Layer::Number | Layer::Container(_) => 0,
             // An escape that the end cuts counts as its characters, five more than the byte it is.
             Layer::Percent { .. } | Layer::Json | Layer::Utf16 { .. } => {
-                let mut out = Vec::new();
-                self.decode(before, &mut out);
+                self.decode(before, out);
                 out.len().saturating_sub(5)
             }
         }
     }
 
     /// How many bytes an encoded range of this length can decode to.
-    fn expected(self, encoded: usize) -> usize {
+    pub(super) fn expected(self, encoded: usize) -> usize {
         match self {
             Layer::Base64 { .. } => encoded.saturating_mul(3) / 4,
             Layer::Hex { .. } => encoded / 2,
@@ -551,41 +470,10 @@ impl Layer {
     }
 }
 
-/// Decoded runs of one text, with a byte between them that is part of no value.
-pub(super) struct Runs {
-    pub(super) decoded: Vec<u8>,
-    segments: Vec<Segment>,
-    sextets: Vec<u8>,
-}
-
-impl Runs {
-    pub(super) fn new(decoded: Vec<u8>, sextets: Vec<u8>) -> Self {
-        Self {
-            decoded,
-            segments: Vec::new(),
-            sextets,
-        }
-    }
-
-    pub(super) fn into_buffers(self) -> [Vec<u8>; 2] {
-        [self.decoded, self.sextets]
-    }
-}
-
-/// Decoded bytes that show whether data is compressed.
-const PROBE: usize = 256;
-/// Characters of base64 that six bytes need.
-const BASE64_SHORTEST: usize = 8;
-/// Digits that six bytes need.
-const HEX_SHORTEST: usize = 12;
-/// Characters of base32 that six bytes need.
-const BASE32_SHORTEST: usize = 10;
 /// Characters of the longest number that is told in decimal digits.
 const LONGEST_NUMBER: usize = 24;
 /// Decoded runs are shown once they are this many bytes, or the text is at its end.
 pub(super) const BATCH: usize = 16 * 1024;
-/// What stands between decoded runs: neither printable nor a line break.
-const BETWEEN: u8 = 0xff;
 
 #[cfg(test)]
 mod tests {
@@ -594,18 +482,7 @@ mod tests {
     /// Every place where `needle` shows up: chain and index in the window.
     fn find(window: &[u8], needle: &str) -> Vec<(Vec<Wrapper>, usize)> {
         let mut found = Vec::new();
-        let window = Window {
-            bytes: window,
-            from: 0,
-            cut: false,
-            open: false,
-            json: false,
-            multipart: false,
-            wrappers: &[],
-            hint: None,
-            streams: false,
-            unfinished: Unfinished::Read,
-        };
+        let window = Window::whole(window);
         walk(
             window,
             &mut Scratch::default(),
@@ -707,18 +584,7 @@ mod tests {
         let bomb = bomb.repeat(200);
         let mut budget = Budget::new();
         let (mut texts, mut bytes) = (0usize, 0usize);
-        let window = Window {
-            bytes: bomb.as_bytes(),
-            from: 0,
-            cut: false,
-            open: false,
-            json: false,
-            multipart: false,
-            wrappers: &[],
-            hint: None,
-            streams: false,
-            unfinished: Unfinished::Read,
-        };
+        let window = Window::whole(bomb.as_bytes());
         walk(window, &mut Scratch::default(), &mut budget, &mut |text| {
             texts += 1;
             bytes += text.bytes.len();
@@ -735,16 +601,8 @@ mod tests {
     fn says_how_much_of_the_wire_an_unfinished_text_holds() {
         let encoded = base64("id=4901542").replace('=', "");
         let window = Window {
-            bytes: encoded.as_bytes(),
-            from: 0,
-            cut: false,
             open: true,
-            json: false,
-            multipart: false,
-            wrappers: &[],
-            hint: None,
-            streams: false,
-            unfinished: Unfinished::Read,
+            ..Window::whole(encoded.as_bytes())
         };
         let rest = walk(
             window,

@@ -2,10 +2,10 @@
 
 /// Keys other than 0 that turn `bytes` into text, the likeliest first, at most [`MOST_KEYS`]; none where they are text as
 /// they stand. Looks at the first [`SAMPLE`] bytes.
-pub(super) fn keys(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn keys(bytes: &[u8]) -> Keys {
     let sample = bytes.get(..SAMPLE).unwrap_or(bytes);
     if sample.len() < SHORTEST {
-        return Vec::new();
+        return Keys::default();
     }
     // Text has no byte above 0x7f, or few: the highest bit is that of the key.
     let high = sample.iter().filter(|byte| **byte >= 0x80).count();
@@ -13,7 +13,7 @@ pub(super) fn keys(bytes: &[u8]) -> Vec<u8> {
     let top = match (high <= few, sample.len().saturating_sub(high) <= few) {
         (true, _) => 0,
         (false, true) => 0x80,
-        (false, false) => return Vec::new(),
+        (false, false) => return Keys::default(),
     };
     let mut counts = [0u16; 256];
     for byte in sample {
@@ -21,39 +21,70 @@ pub(super) fn keys(bytes: &[u8]) -> Vec<u8> {
             *count = count.saturating_add(1);
         }
     }
-    let seen: Vec<(u8, i32)> = (0..=255u8)
-        .zip(counts)
-        .filter(|(_, count)| *count > 0)
-        .map(|(byte, count)| (byte, count.into()))
-        .collect();
+    let mut seen = [(0u8, 0i32); SAMPLE];
+    let mut kinds = 0usize;
+    let counted = (0..=255u8).zip(counts).filter(|(_, count)| *count > 0);
+    for ((byte, count), place) in counted.zip(&mut seen) {
+        *place = (byte, count.into());
+        kinds = kinds.saturating_add(1);
+    }
+    let seen = seen.get(..kinds).unwrap_or_default();
     let score = |key: u8| -> i32 {
         let each = |(byte, count): &(u8, i32)| weight(byte ^ key).saturating_mul(*count);
         seen.iter().map(each).sum()
     };
     if sample.iter().filter(|byte| **byte == 0).count() > sample.len() / 4 {
-        return Vec::new();
+        return Keys::default();
     }
     let own = score(0);
     let marks = sample.iter().filter(|byte| b"=&: ".contains(byte)).count();
     let rare = sample.iter().filter(|byte| weight(**byte) <= 0).count();
     let length = i32::try_from(sample.len()).unwrap_or(0);
     if own >= length.saturating_mul(USUAL) && marks > 0 && rare <= sample.len() / 32 {
-        return Vec::new();
+        return Keys::default();
     }
     // Letters and digits alone may be text with its marks turned into letters.
     let allowance = if marks == 0 { own / 8 } else { 0 };
     let least = own
         .saturating_sub(allowance)
         .max(length.saturating_mul(LEAST));
-    let mut keys: Vec<(i32, u8)> = (0..0x80)
-        .map(|low| (score(top | low), top | low))
-        .filter(|(score, key)| *key != 0 && *score >= least)
-        .collect();
-    keys.sort_unstable_by(|a, b| b.cmp(a));
-    let best = keys.first().map_or(0, |(score, _)| *score);
-    keys.retain(|(score, _)| best.saturating_sub(*score) <= best / 8);
-    keys.truncate(MOST_KEYS);
-    keys.into_iter().map(|(_, key)| key).collect()
+    let mut keys = Keys::default();
+    let tried = (0..0x80).map(|low| (score(top | low), top | low));
+    for (score, key) in tried.filter(|(score, key)| *key != 0 && *score >= least) {
+        keys.add(score, key);
+    }
+    keys
+}
+
+/// Keys, the likeliest first.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    /// Score and key; those not there have a score that no key has.
+    best: [(i32, u8); MOST_KEYS],
+}
+
+impl Keys {
+    /// The keys that are hardly less likely than the first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u8> {
+        let [(most, _), ..] = self.best;
+        let near =
+            move |(score, _): &&(i32, u8)| *score > 0 && most.saturating_sub(*score) <= most / 8;
+        self.best.iter().take_while(near).map(|(_, key)| *key)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Takes a key among the best ones, if it is one.
+    fn add(&mut self, score: i32, key: u8) {
+        let mut next = (score, key);
+        for place in &mut self.best {
+            if next > *place {
+                std::mem::swap(place, &mut next);
+            }
+        }
+    }
 }
 
 /// How much a byte looks like one of a text that carries values.
@@ -93,8 +124,8 @@ mod tests {
             let is_missed = |key: &u8| {
                 let hidden: Vec<u8> = text.iter().map(|byte| byte ^ key).collect();
                 let found = keys(&hidden);
-                assert!(found.len() <= MOST_KEYS && !found.contains(&0));
-                !found.contains(key)
+                assert!(found.iter().all(|found| found != 0));
+                !found.iter().any(|found| found == *key)
             };
             // Under a few keys a text reads like another one.
             let missed: Vec<u8> = (0x20..=255).filter(is_missed).collect();

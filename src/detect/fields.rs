@@ -163,6 +163,10 @@ pub(super) fn with_blanks(text: &[u8], token: Token) -> Token {
     if token.quoted || token.ended && text.get(token.end) != Some(&b' ') {
         return token;
     }
+    // The target of a request has no blanks: what follows is the version.
+    if text[token.end..].starts_with(b" HTTP/") {
+        return token;
+    }
     until(text, token.start, |byte| byte != b' ' && ends_value(byte))
 }
 

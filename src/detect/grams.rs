@@ -6,14 +6,14 @@
 //! compared with the needles that hold the gram. Near the end, so that a haystack that grew is searched again for
 //! [`REACH`] bytes only.
 
+use super::filter::{BLOCKS, Filter, STEP, STRIDE, short_hash, text_hash};
+
 /// Filter tables of one set of needles.
 pub(super) struct Grams {
-    /// Grams of five bytes, without regard to letter case.
-    text: Bitmap<TEXT_WORDS>,
-    /// The same grams; of eight bytes where the needle goes on so far.
+    /// Grams of five bytes, without regard to letter case; of three bytes, where a needle is too short for four of five.
+    filter: Filter,
+    /// The grams of five bytes; of eight bytes where the needle goes on so far.
     confirmed: Bitmap<CONFIRMED_WORDS>,
-    /// Grams of three bytes, of needles that are too short for four grams of five.
-    short: Bitmap<SHORT_WORDS>,
     text_places: Places,
     short_places: Places,
 }
@@ -24,7 +24,7 @@ pub(super) const MIN_NEEDLE: usize = 6;
 impl Grams {
     /// Builds the tables; `needles` have [`MIN_NEEDLE`] bytes or more, and text is in lower case.
     pub(super) fn new<'n>(needles: impl Iterator<Item = &'n [u8]>) -> Grams {
-        let (mut text, mut confirmed, mut short) = (Bitmap::new(), Bitmap::new(), Bitmap::new());
+        let (mut filter, mut confirmed) = (Filter::new(), Bitmap::new());
         let mut text_places = Vec::new();
         let mut short_places = Vec::new();
         for (needle, bytes) in (0u32..).zip(needles) {
@@ -38,7 +38,7 @@ impl Grams {
                 let gram = word(bytes, bytes.len() - reach);
                 if span == MIN_NEEDLE {
                     let hash = short_hash(gram);
-                    short.set(hash);
+                    filter.add_short(gram);
                     short_places.push(Place {
                         hash,
                         gram,
@@ -47,7 +47,7 @@ impl Grams {
                     });
                 } else {
                     let (gram, hash) = (gram | FOLD, text_hash(gram));
-                    text.set(hash);
+                    filter.add_text(gram);
                     confirmed.set(if reach >= 8 {
                         long_hash(gram)
                     } else {
@@ -63,9 +63,8 @@ impl Grams {
             }
         }
         Grams {
-            text,
+            filter,
             confirmed,
-            short,
             text_places: Places::new(text_places, TEXT_BUCKET_BITS),
             short_places: Places::new(short_places, SHORT_BUCKET_BITS),
         }
@@ -73,42 +72,20 @@ impl Grams {
 
     /// Calls `found` with a needle and where it would end, for every needle in `haystack` that ends after `from`, and
     /// for others whose last [`MIN_NEEDLE`] bytes or more are there.
-    pub(super) fn sweep(&self, haystack: &[u8], from: usize, mut found: impl FnMut(u32, usize)) {
-        if self.short_places.is_empty() {
-            self.sweep_with::<false>(haystack, from, &mut found);
-        } else {
-            self.sweep_with::<true>(haystack, from, &mut found);
-        }
-    }
-
+    ///
     /// Filters a round of blocks before it looks at what passed: a branch on each block would be foreseen wrongly
     /// whenever a sample passes, and cost more than the filter.
-    fn sweep_with<const SHORT: bool>(
-        &self,
-        haystack: &[u8],
-        from: usize,
-        found: &mut impl FnMut(u32, usize),
-    ) {
+    pub(super) fn sweep(&self, haystack: &[u8], from: usize, mut found: impl FnMut(u32, usize)) {
         let mut at = (from + 1).saturating_sub(REACH);
+        let mut passed = [(0, 0); BLOCKS];
         while at < haystack.len() {
-            let round = &haystack[at..];
-            let mut passed = [(0u16, 0u16); BLOCKS];
-            let mut count = 0;
-            for start in (0..round.len()).step_by(STRIDE).take(BLOCKS) {
-                let rest = &round[start..];
-                let lanes = match rest.first_chunk() {
-                    Some(block) => self.filter::<SHORT>(block),
-                    None => self.filter_last::<SHORT>(rest),
-                };
-                passed[count % BLOCKS] = (start as u16, lanes);
-                count += usize::from(lanes != 0);
-            }
+            let count = self.filter.round(&haystack[at..], &mut passed);
             for (start, lanes) in &passed[..count] {
                 let mut lanes = *lanes;
                 while lanes != 0 {
                     let lane = lanes.trailing_zeros() as usize;
                     let sample = at + usize::from(*start) + STEP * lane;
-                    self.compare::<SHORT>(haystack, sample, found);
+                    self.compare(haystack, sample, &mut found);
                     lanes &= lanes - 1;
                 }
             }
@@ -116,35 +93,8 @@ impl Grams {
         }
     }
 
-    /// One bit for each sample of `block` that begins a gram of some needle.
     #[inline]
-    fn filter<const SHORT: bool>(&self, block: &[u8; BLOCK]) -> u16 {
-        let mut lanes = 0;
-        for lane in (0..LANES).rev() {
-            let sample = word(block, lane * STEP);
-            let mut hit = self.text.get(text_hash(sample));
-            if SHORT {
-                hit |= self.short.get(short_hash(sample));
-            }
-            lanes = lanes << 1 | (hit & 1) as u16;
-        }
-        lanes
-    }
-
-    #[cold]
-    fn filter_last<const SHORT: bool>(&self, rest: &[u8]) -> u16 {
-        let mut block = [0; BLOCK];
-        block[..rest.len()].copy_from_slice(rest);
-        self.filter::<SHORT>(&block)
-    }
-
-    #[inline]
-    fn compare<const SHORT: bool>(
-        &self,
-        haystack: &[u8],
-        at: usize,
-        found: &mut impl FnMut(u32, usize),
-    ) {
+    fn compare(&self, haystack: &[u8], at: usize, found: &mut impl FnMut(u32, usize)) {
         let sample = word(haystack, at);
         let hash = text_hash(sample);
         if self.confirm(sample) {
@@ -153,8 +103,8 @@ impl Grams {
                     found(needle, at + reach)
                 });
         }
-        let hash = short_hash(sample);
-        if SHORT && self.short.get(hash) & 1 != 0 {
+        if self.filter.has_short(sample) {
+            let hash = short_hash(sample);
             self.short_places
                 .compare(hash, sample, |needle, reach| found(needle, at + reach));
         }
@@ -168,44 +118,23 @@ impl Grams {
 
     /// Bytes that the tables take.
     pub(super) fn table_bytes(&self) -> usize {
-        8 * (TEXT_WORDS + CONFIRMED_WORDS + SHORT_WORDS)
+        self.filter.table_bytes()
+            + 8 * CONFIRMED_WORDS
             + self.text_places.table_bytes()
             + self.short_places.table_bytes()
     }
 }
 
-/// Distance of samples, and number of grams of a needle.
-const STEP: usize = 4;
 /// From the first gram of a needle to its end, at most: then all four have eight bytes.
 const REACH: usize = 8 + STEP - 1;
-/// Samples that are filtered together, as one block.
-const LANES: usize = 8;
-/// Bytes from block to block.
-const STRIDE: usize = LANES * STEP;
-/// Bytes that the samples of a block reach.
-const BLOCK: usize = STRIDE - STEP + 8;
-/// Blocks of a round, 2 KiB: what passes the filter is still in the first-level cache when it is compared.
-const BLOCKS: usize = 64;
-/// 256 KiB, which the second-level cache of a phone holds.
-const TEXT_WORDS: usize = 1 << 15;
 /// 32 KiB.
 const CONFIRMED_WORDS: usize = 1 << 12;
-/// 32 KiB, as short needles are few.
-const SHORT_WORDS: usize = 1 << 12;
 const TEXT_BUCKET_BITS: u32 = 14;
 const SHORT_BUCKET_BITS: u32 = 10;
 /// Makes letters lower case (and merges some other bytes, which the comparison tells apart).
 const FOLD: u64 = 0x2020_2020_2020_2020;
-/// 2^64 divided by the golden ratio.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// An odd number without pattern, for a second hash of the same bytes.
 const SPREAD_TOO: u64 = 0xd6e8_feb8_6659_fd93;
-
-/// Hash of the first five bytes of `sample`, without regard to letter case.
-#[inline]
-fn text_hash(sample: u64) -> u64 {
-    ((sample | FOLD) << 24).wrapping_mul(SPREAD)
-}
 
 /// Another hash of the first five bytes of a folded `sample`.
 #[inline]
@@ -217,12 +146,6 @@ fn second_hash(sample: u64) -> u64 {
 #[inline]
 fn long_hash(sample: u64) -> u64 {
     (sample ^ sample >> 29).wrapping_mul(SPREAD_TOO)
-}
-
-/// Hash of the first three bytes of `sample`.
-#[inline]
-fn short_hash(sample: u64) -> u64 {
-    (sample << 40).wrapping_mul(SPREAD)
 }
 
 /// Eight bytes of `bytes`, from `at` on, the first one lowest; zeros after the end.
@@ -264,7 +187,7 @@ impl<const WORDS: usize> Bitmap<WORDS> {
 
 /// One gram of one needle.
 struct Place {
-    hash: u64,
+    hash: u32,
     /// What a sample there begins with; [`Place::reach`] bytes of it, or all eight, are the needle's.
     gram: u64,
     needle: u32,
@@ -283,7 +206,7 @@ struct Places {
 
 impl Places {
     fn new(mut places: Vec<Place>, bucket_bits: u32) -> Places {
-        let shift = u64::BITS - bucket_bits;
+        let shift = u32::BITS - bucket_bits;
         places.sort_unstable_by_key(|place| (place.hash >> shift, place.needle, place.reach));
         let mut starts = vec![0u32; (1 << bucket_bits) + 1];
         for place in &places {
@@ -303,13 +226,9 @@ impl Places {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.needles.is_empty()
-    }
-
     /// Calls `found` with needle and reach of every gram that agrees with `sample`.
     #[inline]
-    fn compare(&self, hash: u64, sample: u64, mut found: impl FnMut(u32, usize)) {
+    fn compare(&self, hash: u32, sample: u64, mut found: impl FnMut(u32, usize)) {
         let bucket = (hash >> self.shift) as usize;
         let range = self.starts[bucket] as usize..self.starts[bucket + 1] as usize;
         for (gram, packed) in self.grams[range.clone()].iter().zip(&self.needles[range]) {

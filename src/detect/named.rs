@@ -272,6 +272,8 @@ impl<'s> Search<'s> {
             None if matches!(kind, Kind::Ssid | Kind::Account)
                 && !token.quoted
                 && !self.is_field(at, token) => {}
+            // Behind `/user/` stand the pages and files of a site as often.
+            None if *kind == Kind::Account && self.text[at] == b'/' => {}
             None => self.shape(what, token),
         }
     }

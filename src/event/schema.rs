@@ -123,7 +123,7 @@ fn events() -> Vec<Event> {
         hash: "k1:00".into(),
         at: Place::Body,
         offset: 0,
- field: None,
+        field: None,
     };
     let dst: SocketAddr = "203.0.113.9:80".parse().expect("an address");
     let flow = FlowEvent {

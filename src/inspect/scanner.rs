@@ -1,4 +1,4 @@
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     opened::{Opened, Outcome},
@@ -280,8 +280,9 @@ impl Scanner {
         // Two bytes more show that the run ends: one NUL alone may yet join it to another.
         let near = piece.text.len().min((across + 2).max(known + context));
         let is_last = near == piece.text.len();
-        let mut joined = std::mem::take(&mut self.carry);
-        let carried = joined.len();
+        let mut joined = unit.scratch().take();
+        let carried = self.carry.len();
+        joined.extend_from_slice(&self.carry);
         joined.extend_from_slice(&piece.text[..near]);
         let from = if known == 0 {
             carried.saturating_sub(RESETTLED)
@@ -296,9 +297,7 @@ impl Scanner {
             ..view
         };
         let rest = self.view(edge, piece, detector, unit);
-        joined.truncate(carried);
-        joined.shrink_to(2 * context);
-        self.carry = joined;
+        unit.scratch().give(joined);
         if is_last {
             return (rest, true);
         }
@@ -332,8 +331,11 @@ impl Scanner {
                     None => return 0,
                 }
             };
-            let bytes = self.text_from(opened.fed, piece);
-            match opened.feed(&bytes, piece.tail, detector, unit) {
+            let mut joined = unit.scratch().take();
+            let bytes = self.text_from(opened.fed, piece, &mut joined);
+            let outcome = opened.feed(bytes, piece.tail, detector, unit);
+            unit.scratch().give(joined);
+            match outcome {
                 Outcome::GoesOn { waits } => {
                     self.opened = Some(opened);
                     return waits.min((end - self.released) as usize);
@@ -351,16 +353,23 @@ impl Scanner {
         }
     }
 
-    /// The bytes from a position on that is not further back than the carry.
-    fn text_from<'p>(&self, position: u64, piece: &Piece<'p>) -> Cow<'p, [u8]> {
+    /// The bytes from a position on that is not further back than the carry; `joined` is a buffer to put them together in.
+    fn text_from<'p>(&self, position: u64, piece: &Piece<'p>, joined: &'p mut Vec<u8>) -> &'p [u8] {
         match position.checked_sub(self.released) {
-            Some(at) => Cow::Borrowed(&piece.text[(at as usize).min(piece.text.len())..]),
+            Some(at) => &piece.text[(at as usize).min(piece.text.len())..],
             None => {
-                let back = ((self.released - position) as usize).min(self.carry.len());
-                let carried = &self.carry[self.carry.len() - back..];
-                Cow::Owned([carried, piece.text].concat())
+                joined.clear();
+                joined.extend_from_slice(self.carried_from(position));
+                joined.extend_from_slice(piece.text);
+                joined
             }
         }
+    }
+
+    /// What is carried of the text from a position on.
+    fn carried_from(&self, position: u64) -> &[u8] {
+        let back = self.released.saturating_sub(position) as usize;
+        &self.carry[self.carry.len().saturating_sub(back)..]
     }
 
     /// Position and coding of the next compressed stream.
@@ -372,20 +381,43 @@ impl Scanner {
             return Some((0, if zlib { Coding::Zlib } else { coding }));
         }
         let first = self.released - self.carry.len() as u64;
-        loop {
+        let mut joined = scratch.take();
+        let found = loop {
             let from = self.looked.max(first);
-            let bytes = self.text_from(from, piece);
-            let Some((at, coding)) = Coding::find(&bytes) else {
+            let Some((start, coding)) = self.find_container(from, piece, &mut joined) else {
                 let last = end.saturating_sub(Coding::LOOKED_AT as u64 - 1);
                 self.looked = self.looked.max(last);
-                return None;
+                break None;
             };
-            let start = from + at as u64;
             self.looked = start + 1;
-            if scratch.may_be(coding, &bytes[at..]) {
-                return Some((start, coding));
+            if scratch.may_be(coding, self.text_from(start, piece, &mut joined)) {
+                break Some((start, coding));
+            }
+        };
+        scratch.give(joined);
+        found
+    }
+
+    /// Position and coding of the first place from `from` on where compressed data may begin.
+    fn find_container(
+        &self,
+        from: u64,
+        piece: &Piece<'_>,
+        joined: &mut Vec<u8>,
+    ) -> Option<(u64, Coding)> {
+        let carried = self.carried_from(from);
+        if !carried.is_empty() {
+            // What begins in the carry shows within so many bytes, however long the piece is.
+            joined.clear();
+            joined.extend_from_slice(carried);
+            joined.extend_from_slice(&piece.text[..piece.text.len().min(Coding::LOOKED_AT - 1)]);
+            if let Some((at, coding)) = Coding::find(joined).filter(|(at, _)| *at < carried.len()) {
+                return Some((self.released - (carried.len() - at) as u64, coding));
             }
         }
+        let first = from.saturating_sub(self.released) as usize;
+        let (at, coding) = Coding::find(piece.text.get(first..)?)?;
+        Some((self.released + (first + at) as u64, coding))
     }
 
     fn open(&mut self, start: u64, coding: Coding, piece: &Piece<'_>, unit: &mut Unit) {

@@ -62,6 +62,11 @@ impl Unit {
         self.budget.grant(bytes);
     }
 
+    /// The caller's buffers.
+    pub(super) fn scratch(&mut self) -> &mut Scratch {
+        &mut self.scratch
+    }
+
     /// Something in the unit could not be followed within its bounds: that is told as a spent budget is.
     pub(super) fn lose(&mut self) {
         self.lost = true;

@@ -21,51 +21,20 @@ impl Coap {
     /// Reads a datagram towards `port`; `None` for what is not CoAP in every byte. Where the port is CoAP's own, options that
     /// are not known here may be in it.
     pub fn parse(message: &[u8], port: u16) -> Option<Coap> {
-        let (&[first, code, ..], _) = message.split_first_chunk::<HEADER>()?;
-        let token = usize::from(first & 0x0f);
-        let (class, detail) = (code >> 5, code & 0x1f);
-        let says_something = match class {
-            0 => (1..=7).contains(&detail),
-            2 => matches!(detail, 1..=5 | 31),
-            4 => detail <= 29,
-            5 => detail <= 8,
-            _ => false,
-        };
-        if first >> 6 != VERSION || token > MOST_TOKEN || !says_something {
-            return None;
-        }
-        let mut at = HEADER.checked_add(token)?;
-        message.get(..at)?;
+        // Other datagrams begin like CoAP too: room for options is only made once all of them are good.
+        let (head, payload) = read(message, port, &mut |_, _| {})?;
         let mut coap = Coap {
-            head: 0..at,
-            payload: message.len()..message.len(),
+            head,
+            payload,
             ..Coap::default()
         };
-        let mut number = 0usize;
-        for _ in 0..MOST_OPTIONS {
-            let Some(byte) = message.get(at).copied() else {
-                return Some(coap);
-            };
-            at = at.checked_add(1)?;
-            if byte == PAYLOAD {
-                coap.payload = at..message.len();
-                return (!coap.payload.is_empty()).then_some(coap);
-            }
-            let delta = extended(message, byte >> 4, &mut at)?;
-            let length = extended(message, byte & 0x0f, &mut at)?;
-            number = number.checked_add(delta)?;
-            let value = at..at.checked_add(length)?;
-            message.get(value.clone())?;
-            at = value.end;
-            coap.option(number, value, port)?;
-        }
-        None
+        read(message, port, &mut |number, value| {
+            coap.option(number, value);
+        })?;
+        Some(coap)
     }
 
-    fn option(&mut self, number: usize, value: Range<usize>, port: u16) -> Option<()> {
-        let elective = number.is_multiple_of(2) && port == PORT;
-        let most = KNOWN.iter().find(|(known, _)| *known == number);
-        let fits = most.map_or(elective, |(_, most)| value.len() <= *most);
+    fn option(&mut self, number: usize, value: Range<usize>) {
         let list = match number {
             URI_HOST => &mut self.hosts,
             URI_PATH => &mut self.path,
@@ -73,8 +42,60 @@ impl Coap {
             _ => &mut self.options,
         };
         list.push(value);
-        fits.then_some(())
     }
+}
+
+/// Shows number and value of every option; returns where head and payload are.
+fn read(
+    message: &[u8],
+    port: u16,
+    show: &mut dyn FnMut(usize, Range<usize>),
+) -> Option<(Range<usize>, Range<usize>)> {
+    let (&[first, code, ..], _) = message.split_first_chunk::<HEADER>()?;
+    let token = usize::from(first & 0x0f);
+    let (class, detail) = (code >> 5, code & 0x1f);
+    let says_something = match class {
+        0 => (1..=7).contains(&detail),
+        2 => matches!(detail, 1..=5 | 31),
+        4 => detail <= 29,
+        5 => detail <= 8,
+        _ => false,
+    };
+    if first >> 6 != VERSION || token > MOST_TOKEN || !says_something {
+        return None;
+    }
+    let mut at = HEADER.checked_add(token)?;
+    message.get(..at)?;
+    let head = 0..at;
+    let mut number = 0usize;
+    for _ in 0..MOST_OPTIONS {
+        let Some(byte) = message.get(at).copied() else {
+            return Some((head, message.len()..message.len()));
+        };
+        at = at.checked_add(1)?;
+        if byte == PAYLOAD {
+            let payload = at..message.len();
+            return (!payload.is_empty()).then_some((head, payload));
+        }
+        let delta = extended(message, byte >> 4, &mut at)?;
+        let length = extended(message, byte & 0x0f, &mut at)?;
+        number = number.checked_add(delta)?;
+        let value = at..at.checked_add(length)?;
+        message.get(value.clone())?;
+        at = value.end;
+        if !fits(number, length, port) {
+            return None;
+        }
+        show(number, value);
+    }
+    None
+}
+
+/// Whether a value of this length can be that of an option.
+fn fits(number: usize, length: usize, port: u16) -> bool {
+    let elective = number.is_multiple_of(2) && port == PORT;
+    let known = KNOWN.iter().find(|(known, _)| *known == number);
+    known.map_or(elective, |(_, most)| length <= *most)
 }
 
 /// A nibble of an option's first byte, with the bytes that extend it (RFC 7252, 3.1).

@@ -35,6 +35,8 @@ pub struct Expect {
     /// Any of these; of no account where empty.
     #[serde(default)]
     pub spelling: Vec<String>,
+    /// Last four characters; of no account where absent.
+    pub last4: Option<String>,
 }
 
 #[derive(Deserialize)]

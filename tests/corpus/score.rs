@@ -175,6 +175,12 @@ pub fn places(findings: &[Finding]) -> BTreeSet<(String, String, String)> {
         .collect()
 }
 
+/// The kinds of registered values that were found.
+pub fn exact_kinds(findings: &[Finding]) -> BTreeSet<String> {
+    let exact = findings.iter().filter(|finding| is_exact(finding));
+    exact.map(|finding| finding.kind.to_string()).collect()
+}
+
 pub fn is_exact(finding: &Finding) -> bool {
     finding.confidence == Confidence::Exact
 }
@@ -187,6 +193,7 @@ struct Told {
     spelling: String,
     at: String,
     hash: String,
+    last4: Option<String>,
 }
 
 impl Told {
@@ -201,11 +208,14 @@ impl Told {
             spelling: text("spelling"),
             at: text("at"),
             hash: text("hash"),
+            last4: value["last4"].as_str().map(str::to_owned),
         }
     }
 
     fn is_at(&self, expect: &Expect) -> bool {
-        self.kind == expect.kind && expect.at.contains(&self.at)
+        self.kind == expect.kind
+            && expect.at.contains(&self.at)
+            && (expect.last4.is_none() || expect.last4 == self.last4)
     }
 
     fn explains(&self, expect: &Expect) -> bool {
@@ -244,10 +254,12 @@ impl fmt::Display for Expect {
             chain,
             at,
             spelling,
+            last4,
         } = self;
         write!(
             f,
-            "{kind} {} at {} in {}",
+            "{kind} {} {} at {} in {}",
+            last4.as_deref().unwrap_or_default(),
             spelling.join("|"),
             at.join("|"),
             chain.join(">")

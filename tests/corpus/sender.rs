@@ -6,7 +6,7 @@ use untold::{
     decode::Scratch,
     detect::{Detector, Identity},
     event::{Finding, Proto},
-    inspect::{Context, Notice, Rules, Stream},
+    inspect::{Context, Notice, Rules, Step, Stream},
     policy::{Config, Facts, Policy},
 };
 
@@ -59,28 +59,38 @@ impl Sender {
                     end += send.len();
                     end
                 });
-                self.stream(case, &ends.collect::<Vec<_>>())
+                self.stream(case, &ends.collect::<Vec<_>>(), Duration::ZERO)
             }
             Proto::Udp | Proto::Icmp => self.datagrams(case),
         }
     }
 
-    /// Findings where a stream is cut at `cuts`; datagrams come as they are.
-    pub fn cut(&self, case: &Case, cuts: &[usize]) -> Vec<Finding> {
+    /// Findings where a stream is cut at `cuts`, and its sender pauses at each; datagrams come as they are.
+    pub fn cut(&self, case: &Case, cuts: &[usize], pause: Duration) -> Vec<Finding> {
         match case.proto {
-            Proto::Tcp => self.stream(case, cuts),
+            Proto::Tcp => self.stream(case, cuts, pause),
             Proto::Udp | Proto::Icmp => self.datagrams(case),
         }
     }
 
-    fn stream(&self, case: &Case, ends: &[usize]) -> Vec<Finding> {
+    fn stream(&self, case: &Case, ends: &[usize], pause: Duration) -> Vec<Finding> {
         let bytes = case.sends().concat();
         let mut flow = Flow::new(self, case);
         let mut gone = 0;
         for end in ends.iter().copied().chain([bytes.len()]) {
-            gone += flow.call(|stream, cx| stream.feed(&bytes[gone..end], cx).release);
+            let mut step = flow.call(|stream, cx| stream.feed(&bytes[gone..end], cx));
+            gone += step.release;
+            let until = flow.now + pause;
+            while let Some(wake) = step.wake.filter(|wake| *wake <= until) {
+                flow.now = wake;
+                step = flow.call(|stream, cx| stream.pause(&bytes[gone..end], cx));
+                gone += step.release;
+            }
+            flow.now = until;
         }
-        gone += flow.call(|stream, cx| stream.finish(&bytes[gone..], cx).release);
+        gone += flow
+            .call(|stream, cx| stream.finish(&bytes[gone..], cx))
+            .release;
         assert_eq!(gone, bytes.len(), "{case}: kept, although all is allowed");
         flow.findings()
     }
@@ -88,7 +98,9 @@ impl Sender {
     fn datagrams(&self, case: &Case) -> Vec<Finding> {
         let mut flow = Flow::new(self, case);
         for payload in case.sends() {
-            let gone = flow.call(|stream, cx| stream.datagram(&payload, cx).release);
+            let gone = flow
+                .call(|stream, cx| stream.datagram(&payload, cx))
+                .release;
             assert_eq!(gone, payload.len(), "{case}: kept, although all is allowed");
         }
         flow.findings()
@@ -99,6 +111,7 @@ struct Flow<'s> {
     rules: &'s Rules,
     stream: Stream,
     facts: Facts,
+    now: Duration,
     scratch: Scratch,
     notices: Vec<Notice>,
 }
@@ -115,16 +128,17 @@ impl<'s> Flow<'s> {
                 names: Vec::new(),
                 wall: 0,
             },
+            now: Duration::from_secs(1),
             scratch: Scratch::default(),
             notices: Vec::new(),
         }
     }
 
-    fn call(&mut self, call: impl FnOnce(&mut Stream, &mut Context<'_>) -> usize) -> usize {
+    fn call(&mut self, call: impl FnOnce(&mut Stream, &mut Context<'_>) -> Step) -> Step {
         let mut cx = Context {
             rules: self.rules,
             facts: &mut self.facts,
-            now: Duration::from_secs(1),
+            now: self.now,
             room: ROOM,
             can_ask: false,
             scratch: &mut self.scratch,

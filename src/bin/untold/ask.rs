@@ -370,7 +370,7 @@ pub mod tests {
                 hash: "k1:00".into(),
                 at: Place::Body,
                 offset: 214,
- field: None,
+                field: None,
             }],
             rule: "default.leak".into(),
             timeout: 30.0,

@@ -290,7 +290,7 @@ pub mod tests {
                 hash: "k1:00".into(),
                 at: Place::Body,
                 offset: 214,
- field: None,
+                field: None,
             },
             verdict,
             rule: "default.leak".into(),

@@ -19,6 +19,7 @@ class Expect:
     chain: tuple[str, ...] = ()
     at: tuple[str, ...] = ("body",)
     spelling: tuple[str, ...] = ()
+    last4: str = ""
 
     def json(self) -> dict:
         out = {"kind": self.kind}
@@ -27,6 +28,8 @@ class Expect:
         out["at"] = list(self.at)
         if self.spelling:
             out["spelling"] = list(self.spelling)
+        if self.last4:
+            out["last4"] = self.last4
         return out
 
 

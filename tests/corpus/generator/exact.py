@@ -44,6 +44,7 @@ def short_values(book: Book) -> None:
         carry(book, "kind ssid", f"short, JSON, {key}", carriers.in_json, key, ssid, "ssid")
     carry(book, "kind ssid", "short, header", carriers.in_header, "ssid", ssid, "ssid")
     carry(book, "kind ssid", "short, query", carriers.in_query, "ssid", ssid, "ssid")
+    book.add("kind ssid", "short, last in a query", web.get(f"/p?a=1&ssid={ssid}"), Expect("ssid", (), QUERY))
     carry(book, "kind ssid", "short, quoted as Android does", carriers.in_json, "SSID", f'"{ssid}"', "ssid")
     body = encode.compact({"a": ssid, "b": imei, "c": tac})
     book.add(

@@ -328,6 +328,14 @@ def longer_names(book: Book) -> None:
         ),
     ]:
         body(book, "names inside longer names", name, members)
+    for name, target in [
+        ("publisher", "/ad?account=newspaper&site=front&pos=3"),
+        ("avatar", "/user/avatar_17.jpg"),
+        ("page", "/account/settings.aspx?login=form&username="),
+        ("sign in", "/users/sign_in?account=default"),
+        ("image", "/login/background2.png?user=guest"),
+    ]:
+        book.add("ordinary names inside longer names", f"account, {name}", web.get(target))
     book.add(
         "ordinary names inside longer names",
         "user information of a URL",

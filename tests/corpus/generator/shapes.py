@@ -19,7 +19,7 @@ NAMES = {
     "gsf_id": "gsf_id gsfId gsf",
     "phone": "msisdn phone phoneNumber phone_number mobile tel mdn",
     "email": "email e_mail userEmail mail user_email emailAddress",
-    "account": "account username user_name login accountName",
+    "account": "username user_name accountName login_name",
     "location": "",
     "cell_id": "cellid cell_id cellId ci SIM1CELLID eci",
     "tac": "tac lac tracking_area locationAreaCode",
@@ -42,9 +42,11 @@ def add(book: Book) -> None:
 
 def single(book: Book, kind: str, key: str, at: int, person: Person) -> None:
     """A value under each of its names, in a carrier that can have them."""
+    value = person.text(kind)
+    last4 = value.replace(":", "")[-4:] if len(value) >= 8 else ""
     if key.startswith("X-") or key == "Android-Id":
-        request = web.get("/v1/ping", {key: person.text(kind)})
-        return book.add(f"shape {kind}", f"header {key}", request, Expect(kind, (), ("header",)))
+        request = web.get("/v1/ping", {key: value})
+        return book.add(f"shape {kind}", f"header {key}", request, Expect(kind, (), ("header",), last4=last4))
     ways = [
         carriers.in_json,
         carriers.in_form,
@@ -56,8 +58,8 @@ def single(book: Book, kind: str, key: str, at: int, person: Person) -> None:
     carrier = ways[at % len(ways)]
     if "." in key and carrier in (carriers.in_element, carriers.in_xml):
         carrier = carriers.in_json
-    request, place, chain = carrier(key, person.text(kind))
-    book.add(f"shape {kind}", f"{carrier.__name__[3:]}, {key}", request, Expect(kind, chain, place))
+    request, place, chain = carrier(key, value)
+    book.add(f"shape {kind}", f"{carrier.__name__[3:]}, {key}", request, Expect(kind, chain, place, last4=last4))
 
 
 def variants(book: Book) -> None:

@@ -17,9 +17,9 @@ class InspectorTest {
             val inspection = inspector.inspect(post)
             assertEquals(Action.Ask, inspection.verdict)
             assertFalse(inspection.approved)
-            val finding = inspection.findings.single { it.kind == Kind.IMEI }
+            val finding = inspection.findings.single { it.confidence == Confidence.Exact }
             assertEquals(listOf(Wrapper.Base64, Wrapper.Json), finding.chain)
-            assertEquals(Confidence.Exact, finding.confidence)
+            assertEquals(Kind.IMEI, finding.kind)
             assertEquals(Spelling.Plain, finding.spelling)
             assertEquals(Place.Body, finding.at)
             assertEquals("7518", finding.last4)
@@ -36,7 +36,7 @@ class InspectorTest {
 
     @Test
     fun `an approved destination is allowed`() {
-        val policy = "[[rule]]\nto = \"${Registration.HOST}\"\nsends = [\"imei\"]\naction = \"allow\"\n"
+        val policy = "[[rule]]\nto = \"${Registration.HOST}\"\nsends = [\"*\"]\naction = \"allow\"\n"
         Inspector(Rules(identity, policy)).use { assertEquals(Action.Allow to true, it.inspect(post).run { verdict to approved }) }
     }
 
