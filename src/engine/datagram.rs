@@ -12,7 +12,7 @@ use std::{
 
 use super::{Engine, Outgoing, Record, Seeded, SocketId, TimerKey, Wait, slots::Slot};
 use crate::{
-    event::{Finding, NameSource, Proto, Verdict},
+    event::{Failure, Finding, NameSource, Proto, Verdict},
     flow::{Idle, Key, Slab, still_due},
     inspect::{Context, Gate, Stream},
     wire::{self, Datagram, Echo, MAX_HEADER, Pair, Span, Unreachable},
@@ -28,7 +28,7 @@ pub(super) struct Datagrams {
     mappings: Slab<Mapping>,
     /// Mappings that have a socket, by the same.
     idle_mappings: Idle<Key>,
-    by_source: HashMap<(Proto, SocketAddr), Key, Seeded>,
+    by_source: HashMap<Source, Key, Seeded>,
     queue: VecDeque<Queued>,
     /// Bytes of packets that wait with their flows.
     held: usize,
@@ -53,12 +53,17 @@ struct Flow {
     /// The verdict that asks.
     asking: Verdict,
     blocked: bool,
+    /// Its way cannot carry it.
+    stuck: bool,
     answered: bool,
     last: Duration,
     /// Where it stands in the order of the idle.
     listed: Duration,
     armed: Option<Duration>,
 }
+
+/// What a mapping stands for: a port of the app's, and the proxy that it goes through.
+type Source = (Proto, SocketAddr, Option<Arc<str>>);
 
 struct Queued {
     socket: SocketId,
@@ -283,6 +288,11 @@ impl Engine {
             self.hold_packet(key, slot);
             return Fate::Gone;
         }
+        if flow.stuck {
+            self.arm_datagrams(key);
+            self.refuse(slot, Unreachable::Host);
+            return Fate::Gone;
+        }
         if flow.blocked {
             self.arm_datagrams(key);
             return Fate::Blocked(key);
@@ -314,6 +324,14 @@ impl Engine {
         );
         match step.gate {
             Gate::Open => {
+                if let Some(verdict) = rules
+                    .policy
+                    .misled(&flow.record.facts, flow.record.via.as_ref())
+                {
+                    flow.block(verdict);
+                    self.arm_datagrams(key);
+                    return Fate::Blocked(key);
+                }
                 flow.record.bytes_out += payload.len() as u64;
                 self.arm_datagrams(key);
                 Fate::Go(key)
@@ -432,8 +450,18 @@ impl Engine {
         }
     }
 
-    pub(super) fn has_datagrams(&self, proto: Proto, pair: Pair) -> bool {
-        self.datagrams.by_pair.contains_key(&(proto, pair))
+    /// The network says that the other end of a flow cannot be reached; false where there is no such flow.
+    pub(super) fn datagrams_failed(&mut self, pair: Pair, why: Option<Failure>) -> bool {
+        let key = self.datagrams.by_pair.get(&(Proto::Udp, pair));
+        match key.and_then(|key| self.datagrams.flows.get_mut(*key)) {
+            Some(flow) => {
+                if !flow.answered {
+                    flow.record.failure = why.or(flow.record.failure);
+                }
+                true
+            }
+            None => false,
+        }
     }
 
     /// The app does not listen for the other end of a flow any more.
@@ -473,9 +501,13 @@ impl Engine {
     /// Ends a flow and tells of it.
     fn end_datagrams(&mut self, key: Key) {
         let time = self.since_start();
+        let failure = self.mapping_failure(key);
         let Some(mut flow) = self.take_datagrams(key) else {
             return;
         };
+        if !flow.answered {
+            flow.record.failure = flow.record.failure.or(failure);
+        }
         let pending = std::mem::take(&mut flow.pending);
         Self::tell_unsettled(
             &mut self.events,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Engine, Now, SocketId, sockets::Owner};
 use crate::{
-    event::Proto,
+    event::{Failure, Proto},
     wire::{self, MAX_HEADER, Pair, Quoted, Unreachable},
 };
 
@@ -41,7 +41,14 @@ impl Engine {
             src: source,
             dst: to,
         };
-        if !self.has_datagrams(Proto::Udp, pair) {
+        let failure = match why {
+            Unreachable::Port => Some(Failure::Refused),
+            Unreachable::TooBig { .. } => None,
+            Unreachable::Network | Unreachable::Host | Unreachable::AdminProhibited => {
+                Some(Failure::Unreachable)
+            }
+        };
+        if !self.datagrams_failed(pair, failure) {
             return;
         }
         // The datagram itself is gone; its headers are all that the app's kernel looks at.

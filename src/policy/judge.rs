@@ -32,6 +32,8 @@ pub struct Policy {
     pub(super) limits: Limits,
     pub(super) rules: Rules,
     pub(super) lists: Arc<Lists>,
+    /// Whether any rule names a proxy.
+    pub(super) routes: bool,
     /// `rule.N` or `answer.N`, by position.
     names: Vec<Arc<str>>,
     default_names: [Arc<str>; 4],
@@ -54,6 +56,9 @@ pub struct Facts {
 
 impl Policy {
     /// Compiles a policy; `lists` are the texts of [`Config::lists`], in that order.
+    ///
+    /// # Errors
+    /// Where a list has no line that can be used, or a password was not given by [`Config::with_passwords`].
     pub fn new(config: Config, lists: Vec<Vec<u8>>) -> Result<Policy, ConfigError> {
         if lists.len() != config.lists.len() {
             let reason = format!(
@@ -62,6 +67,9 @@ impl Policy {
                 lists.len()
             );
             return Err(ConfigError::file(config.file, reason));
+        }
+        if let Some(unread) = config.password_files().next() {
+            return Err(unread.error("the password was not read"));
         }
         let lists = Arc::new(Lists::new(&config.lists, &lists)?);
         Ok(Policy::compile(
@@ -91,6 +99,7 @@ impl Policy {
             port: None,
             proto: None,
             kind: None,
+            answers: true,
         };
         let names = [(name.into(), NameSource::Dns)];
         let cause = self.judge(&query, &names, DefaultKey::Connection);
@@ -190,6 +199,7 @@ impl Policy {
         lists: Arc<Lists>,
     ) -> Policy {
         let rules = Rules::new(rules);
+        let routes = rules.all().iter().any(|rule| rule.via.is_some());
         let names = rules
             .all()
             .iter()
@@ -206,6 +216,7 @@ impl Policy {
             limits,
             rules,
             lists,
+            routes,
             names,
             default_names,
         }
@@ -324,6 +335,7 @@ impl<'a> Query<'a> {
             port: Some(facts.dst.port()),
             proto: Some(facts.proto),
             kind: None,
+            answers: true,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
 
-use super::{PARKED, Queued, TcpFlow};
+use super::{PARKED, PROXY, Queued, TcpFlow};
 use crate::{
     engine::{
         Command, Engine, OwnerId, Record, SocketId, Wait, Waiter,
@@ -10,7 +10,7 @@ use crate::{
         questions::{Asked, Settled},
         sockets::Owner,
     },
-    event::{Action, Finding, Proto, Verdict},
+    event::{Action, Failure, Finding, Proto, Verdict},
     flow::{Key, Tcp},
     wire::Segment,
 };
@@ -135,19 +135,25 @@ impl Engine {
             return;
         };
         flow.record.verdict = verdict;
-        let (socket, dst) = (flow.socket, flow.record.pair.dst);
+        let socket = SocketId(flow.socket);
+        let via = self.flows.get(key).and_then(|flow| self.route(&flow.record));
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        if via.is_some() {
+            flow.parked_until = Some(self.now.mono + PROXY);
+        }
+        flow.record.via = via;
         if !self.socket_room() {
             self.count("socket_limit");
             return self.refuse_flow(key, ErrorKind::ConnectionRefused);
         }
-        if let Some(to) = self.upstream(dst)
-            && let Some(flow) = self.flows.get_mut(key)
-        {
+        let Some(command) = self.way_out(key) else {
+            return self.fail_flow(key, Failure::ProxyUnreachable);
+        };
+        if let Some(flow) = self.flows.get_mut(key) {
             flow.opened = true;
-            self.open_socket(Command::Connect {
-                socket: SocketId(socket),
-                to,
-            });
+            self.open_socket(socket, command);
         }
         self.arm(key);
     }
@@ -276,6 +282,13 @@ impl Engine {
                 && verdict.action == Action::Block
             {
                 flow.record.verdict = verdict;
+                self.block(key);
+            } else if self
+                .flows
+                .get(key)
+                .is_some_and(|flow| flow.opened && self.is_astray(&flow.record))
+            {
+                // Whoever connects again goes the new way.
                 self.block(key);
             }
         }
