@@ -290,7 +290,8 @@ impl Engine {
         }
         if flow.stuck {
             self.arm_datagrams(key);
-            self.refuse(slot, Unreachable::Host);
+            // The only error that makes a UDP socket fail at once, and QUIC give way to TCP.
+            self.refuse(slot, Unreachable::Port);
             return Fate::Gone;
         }
         if flow.blocked {

@@ -291,6 +291,8 @@ pub struct Engine {
     early: usize,
     /// Connections whose SYN is not answered yet.
     parked: usize,
+    /// Connections that wait for a proxy, by the remote end.
+    proxied: HashMap<SocketAddr, usize, Seeded>,
     pressure: MemoryPressure,
     nat64: Option<Nat64>,
 
@@ -352,6 +354,7 @@ impl Engine {
             held: 0,
             early: 0,
             parked: 0,
+            proxied: HashMap::with_hasher(Seeded(seed)),
             pressure: MemoryPressure::None,
             nat64: None,
             commands: VecDeque::new(),

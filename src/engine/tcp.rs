@@ -43,6 +43,8 @@ pub(super) struct TcpFlow {
     noted: usize,
     /// Its SYN is not answered yet, and counts as such.
     parked: bool,
+    /// It counts among those that wait for a proxy.
+    proxied: bool,
     writable: bool,
     /// The app's FIN has been told to the stream.
     finished: bool,

@@ -19,7 +19,6 @@ pub enum Speaks {
 /// A running proxy.
 pub struct Proxy {
     asked: Arc<Mutex<Vec<String>>>,
-    place: Place,
     /// The connections that associations live by.
     associations: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -34,15 +33,25 @@ pub const NAME: (&str, &str) = ("host.example", "203.0.113.9");
 impl Proxy {
     /// Listens at `address` in `place`, where its own connections begin, too.
     pub fn start(place: Namespace, address: &str, speaks: Speaks, login: Login) -> Self {
+        Self::between(place.again(), place, address, speaks, login)
+    }
+
+    /// Listens in `place`; its own connections begin in `out`.
+    pub fn between(
+        place: Namespace,
+        out: Namespace,
+        address: &str,
+        speaks: Speaks,
+        login: Login,
+    ) -> Self {
         let listener = place
             .run(|| TcpListener::bind(address))
             .expect("the address is the proxy's");
         let proxy = Self {
             asked: Arc::default(),
-            place: Arc::new(place),
             associations: Arc::default(),
         };
-        let (asked, place) = (proxy.asked.clone(), proxy.place.clone());
+        let (asked, place) = (proxy.asked.clone(), Arc::new(out));
         let associations = proxy.associations.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {

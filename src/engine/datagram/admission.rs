@@ -236,8 +236,7 @@ impl Engine {
             }
             let verdict = self.judge_connection(&flow.record);
             let blocks = verdict.action == Action::Block;
-            let astray =
-                (flow.mapping.is_some() || flow.stuck) && self.is_astray(&flow.record);
+            let astray = (flow.mapping.is_some() || flow.stuck) && self.is_astray(&flow.record);
             if flow.blocked == blocks && !astray {
                 continue;
             }

@@ -108,7 +108,12 @@ impl Engine {
         let flow = self.datagrams.by_pair.get(&(proto, pair));
         let mapping = flow
             .and_then(|flow| self.datagrams.flows.get(*flow)?.mapping)
-            .or_else(|| self.datagrams.by_source.get(&(proto, pair.src, None)).copied())?;
+            .or_else(|| {
+                self.datagrams
+                    .by_source
+                    .get(&(proto, pair.src, None))
+                    .copied()
+            })?;
         self.datagrams.mappings.get(mapping)?.socket.map(SocketId)
     }
 
@@ -233,12 +238,7 @@ impl Engine {
         Some((key, mappings.get(key)?.last))
     }
 
-    pub(in crate::engine) fn inbound_datagram(
-        &mut self,
-        at: Key,
-        from: SocketAddr,
-        len: usize,
-    ) {
+    pub(in crate::engine) fn inbound_datagram(&mut self, at: Key, from: SocketAddr, len: usize) {
         let now = self.now.mono;
         let Some(mapping) = self.datagrams.mappings.get_mut(at) else {
             return;

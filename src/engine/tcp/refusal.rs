@@ -28,7 +28,12 @@ impl Engine {
         if let Some(flow) = self.flows.get_mut(key) {
             flow.record.failure = Some(failure);
         }
-        match self.is_told_again(key) {
+        // What the remote end is the reason of is told as often as it happens, as without a proxy.
+        let remote = matches!(
+            failure,
+            Failure::Refused | Failure::Unreachable | Failure::Timeout
+        );
+        match remote || self.is_told_again(key) {
             true => self.refuse_flow(key, failure.as_error()),
             false => self.end_flow(key, true),
         }
