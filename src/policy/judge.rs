@@ -10,13 +10,14 @@ use std::{
 
 use super::{
     BlockedName, Limits,
-    config::{Config, Defaults, Place, Placed, RuleEntry},
+    config::{Config, Defaults, Place, Placed, ProxyEntry, RuleEntry},
     listfile::ListReport,
     lists::Lists,
     rules::{Query, Rules},
 };
 use crate::{
     ConfigError,
+    egress::Proxy,
     event::{Action, Confidence, Kind, NameSource, Proto, Verdict},
 };
 
@@ -34,6 +35,7 @@ pub struct Policy {
     pub(super) lists: Arc<Lists>,
     /// Whether any rule names a proxy.
     pub(super) routes: bool,
+    pub(super) proxies: Vec<Arc<Proxy>>,
     /// `rule.N` or `answer.N`, by position.
     names: Vec<Arc<str>>,
     default_names: [Arc<str>; 4],
@@ -72,12 +74,14 @@ impl Policy {
             return Err(unread.error("the password was not read"));
         }
         let lists = Arc::new(Lists::new(&config.lists, &lists)?);
+        let proxies = config.proxies.iter().map(ProxyEntry::proxy).collect();
         Ok(Policy::compile(
             config.file,
             config.defaults,
             config.limits,
             config.rules,
             lists,
+            proxies,
         ))
     }
 
@@ -188,6 +192,7 @@ impl Policy {
             self.limits,
             rules,
             self.lists.clone(),
+            self.proxies.clone(),
         )
     }
 
@@ -197,6 +202,7 @@ impl Policy {
         limits: Limits,
         rules: Vec<RuleEntry>,
         lists: Arc<Lists>,
+        proxies: Vec<Arc<Proxy>>,
     ) -> Policy {
         let rules = Rules::new(rules);
         let routes = rules.all().iter().any(|rule| rule.via.is_some());
@@ -217,6 +223,7 @@ impl Policy {
             rules,
             lists,
             routes,
+            proxies,
             names,
             default_names,
         }

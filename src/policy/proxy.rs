@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    config::{Password, PasswordFile, ProxyEntry},
+    config::{Password, PasswordFile, ProxyEntry, RuleEntry},
     document::{RuleTable, Source},
     field::{Field, Read, word},
     judge::{Cause, DefaultKey, Facts, Policy},
@@ -235,6 +235,14 @@ impl Policy {
             .iter()
             .find(|(_, source)| *source == NameSource::Dns);
         asked.map(|(name, _)| name).filter(|_| !by_address)
+    }
+
+    /// Returns every proxy of the policy with how many rules lead through it, in the order of the file.
+    pub fn proxies(&self) -> impl Iterator<Item = (&Arc<Proxy>, usize)> {
+        self.proxies.iter().map(|proxy| {
+            let through = |rule: &&RuleEntry| rule.via.as_ref() == Some(proxy);
+            (proxy, self.rules.all().iter().filter(through).count())
+        })
     }
 
     fn has_routes(&self) -> bool {
