@@ -138,10 +138,16 @@ impl Rerun {
                     self.engine.handle_owner(flow, app.clone(), now);
                 }
             }
-            Note::Connect { src, dst, error } => {
-                let event = match error {
-                    None => SocketEvent::Connected,
-                    Some(fault) => SocketEvent::Failed((*fault).into()),
+            Note::Connect {
+                src,
+                dst,
+                error,
+                proxy,
+            } => {
+                let event = match (error, proxy) {
+                    (_, Some(failure)) => SocketEvent::ProxyFailed(*failure),
+                    (None, None) => SocketEvent::Connected,
+                    (Some(fault), None) => SocketEvent::Failed((*fault).into()),
                 };
                 self.socket(*src, *dst, event);
             }
@@ -275,7 +281,9 @@ impl Rerun {
                 if self.engine.is_own(pair.src.ip()) {
                     self.engine
                         .dns_reply_again(pair.reversed(), payload, self.now);
-                } else if let Some(socket) = self.engine.datagram_socket(Proto::Udp, pair.reversed()) {
+                } else if let Some(socket) =
+                    self.engine.datagram_socket(Proto::Udp, pair.reversed())
+                {
                     self.datagram(socket, pair.src, payload);
                 }
             }
@@ -394,7 +402,10 @@ impl Rerun {
                     self.lanes.remove(&pair);
                 }
             }
-            Command::OpenUdp { .. } | Command::OpenUdpVia { .. } | Command::OpenEcho { .. } | Command::Shutdown { .. } => {}
+            Command::OpenUdp { .. }
+            | Command::OpenUdpVia { .. }
+            | Command::OpenEcho { .. }
+            | Command::Shutdown { .. } => {}
         }
     }
 }

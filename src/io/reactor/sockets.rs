@@ -42,9 +42,11 @@ impl Reactor {
             Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
             Command::ConnectVia { socket, to } => {
                 let way = self.engine.proxy(socket).zip(self.engine.target(socket));
-                let opened = way.ok_or(ErrorKind::NotFound.into()).and_then(|(proxy, target)| {
-                    Upstream::connect_via(to, proxy.connect(&target), protect)
-                });
+                let opened = way
+                    .ok_or(ErrorKind::NotFound.into())
+                    .and_then(|(proxy, target)| {
+                        Upstream::connect_via(to, proxy.connect(&target), protect)
+                    });
                 (socket, opened)
             }
             Command::OpenUdpVia { socket, to } => {
@@ -80,7 +82,9 @@ impl Reactor {
         };
         let opened = opened.and_then(|upstream| {
             let interest = match upstream.kind {
-                Kind::Connecting | Kind::Handshaking | Kind::Stream => Interest::READABLE | Interest::WRITABLE,
+                Kind::Connecting | Kind::Handshaking | Kind::Stream => {
+                    Interest::READABLE | Interest::WRITABLE
+                }
                 Kind::Datagram => Interest::READABLE,
             };
             let registry = self.poll.registry();
@@ -121,8 +125,7 @@ impl Reactor {
                     self.tape.note(now, || Note::connect(pair, Some(kind)));
                 }
                 SocketEvent::ProxyFailed(failure) => {
-                    self.tape
-                        .note(now, || Note::connect(pair, Some(failure.as_error())));
+                    self.tape.note(now, || Note::proxy_failed(pair, failure));
                 }
                 SocketEvent::Unreachable(kind) => self.tape.note(now, || Note::broken(pair, kind)),
                 SocketEvent::Writable => {}
