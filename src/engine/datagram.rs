@@ -53,6 +53,8 @@ struct Flow {
     /// The verdict that asks.
     asking: Verdict,
     blocked: bool,
+    /// Of the last echo request.
+    sequence: u16,
     /// Its way cannot carry it.
     stuck: bool,
     answered: bool,
@@ -249,6 +251,9 @@ impl Engine {
         keyed.src.set_port(echo.ident);
         match self.judge_datagram(Proto::Icmp, echo.pair, keyed, slot, echo.payload, None) {
             Fate::Go(flow) => {
+                if let Some(flow) = self.datagrams.flows.get_mut(flow) {
+                    flow.sequence = echo.sequence;
+                }
                 // The 8-byte ICMP header goes along; the kernel writes its own identifier and checksum into it.
                 let span = Span {
                     start: echo.payload.start.saturating_sub(8),
@@ -451,18 +456,29 @@ impl Engine {
         }
     }
 
-    /// The network says that the other end of a flow cannot be reached; false where there is no such flow.
-    pub(super) fn datagrams_failed(&mut self, pair: Pair, why: Option<Failure>) -> bool {
-        let key = self.datagrams.by_pair.get(&(Proto::Udp, pair));
-        match key.and_then(|key| self.datagrams.flows.get_mut(*key)) {
-            Some(flow) => {
-                if !flow.answered {
-                    flow.record.failure = why.or(flow.record.failure);
-                }
-                true
-            }
-            None => false,
+    /// The network says that the other end of a flow cannot be reached; returns the headers of what was sent there last,
+    /// and how long they are.
+    pub(super) fn datagrams_failed(
+        &mut self,
+        proto: Proto,
+        pair: Pair,
+        why: Option<Failure>,
+    ) -> Option<([u8; MAX_HEADER], usize)> {
+        let key = self.datagrams.by_pair.get(&(proto, pair))?;
+        let flow = self.datagrams.flows.get_mut(*key)?;
+        if !flow.answered {
+            flow.record.failure = why.or(flow.record.failure);
         }
+        let mut header = [0; MAX_HEADER];
+        let n = match proto {
+            Proto::Icmp => {
+                let wire = flow.record.pair;
+                let ident = pair.src.port();
+                wire::emit_echo(&mut header, wire, false, ident, flow.sequence, &[])
+            }
+            Proto::Udp | Proto::Tcp => wire::emit_udp(&mut header, pair, &[]),
+        };
+        Some((header, n))
     }
 
     /// The app does not listen for the other end of a flow any more.

@@ -90,6 +90,7 @@ impl Upstream {
             Protocol::ICMPV4
         };
         let socket = open(domain(v6), Type::DGRAM, Some(protocol), protect)?;
+        errqueue::keep(socket.as_fd(), v6)?;
         Ok(Self::new(End::Socket(socket), Kind::Datagram))
     }
 

@@ -30,6 +30,7 @@ impl Engine {
             pending: Vec::new(),
             asking,
             blocked: false,
+            sequence: 0,
             stuck: false,
             answered: false,
             last: now,
