@@ -356,6 +356,7 @@ fn record(file: &str, basis: Basis) {
                     src,
                     dst,
                     error: None,
+                    proxy: None,
                 },
             );
         }
