@@ -345,6 +345,30 @@ pub enum Opaque {
     Budget,
 }
 
+/// Why a flow that was let through did not reach its remote end, or was cut off from it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The remote end refused it.
+    Refused,
+    /// No way leads there, or the network says so.
+    Unreachable,
+    /// Nobody answered in time.
+    Timeout,
+    /// The connection stood and broke.
+    Broken,
+    /// The proxy of its rule cannot be reached, or went away.
+    ProxyUnreachable,
+    /// The proxy does not know us, or wants a login.
+    ProxyLogin,
+    /// The proxy will not carry it, or such a proxy cannot.
+    ProxyRefused,
+    /// What answered is no such proxy.
+    ProxyProtocol,
+}
+
 /// Number of a flow within one run, from 1; never reused.
 pub type FlowNumber = u64;
 
@@ -367,6 +391,8 @@ pub enum Event {
     Drop(DropEvent),
     /// Something went wrong that a person can act on.
     Error(ErrorEvent),
+    /// A probe crossed the tunnel, or did not.
+    Health(HealthEvent),
 }
 
 /// Summary of a flow. `src` and `dst` are as on the wire.
@@ -400,6 +426,10 @@ pub struct FlowEvent {
     pub verdict: Action,
     /// The rule behind `verdict`.
     pub rule: Arc<str>,
+    /// The proxy that it went through, or should have.
+    pub via: Option<Arc<str>>,
+    /// Why it did not reach the remote end though it was let through, if so.
+    pub failure: Option<Failure>,
 }
 
 /// A finding with its flow and verdict.
@@ -535,6 +565,17 @@ pub struct ErrorEvent {
     pub time: f64,
     /// What happened and what to do about it.
     pub message: String,
+}
+
+/// What became of a probe that was sent through the tunnel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HealthEvent {
+    /// Seconds since the first packet.
+    pub time: f64,
+    /// Whether it came back.
+    pub healthy: bool,
+    /// Seconds there and back.
+    pub latency: Option<f64>,
 }
 
 #[cfg(test)]

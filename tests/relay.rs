@@ -563,3 +563,138 @@ fn other_services_at_the_resolvers_address_are_refused_at_once() {
     phone.udp(APP, "198.18.0.1:853", b"x");
     assert_eq!(phone.packets[0][20..22], [3, 3], "port unreachable");
 }
+
+/// An ICMP error from the app's kernel about a packet that it was given.
+fn icmp_error(kind: [u8; 2], rest: [u8; 4], quoted: &[u8]) -> Vec<u8> {
+    use etherparse::{IpNumber, Ipv4Header};
+    let mut message = [&[kind[0], kind[1], 0, 0], &rest[..], quoted].concat();
+    let sum = message
+        .chunks(2)
+        .map(|two| u32::from(two[0]) << 8 | two.get(1).map_or(0, |low| u32::from(*low)))
+        .sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = !(((sum & 0xffff) + (sum >> 16)) as u16);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let app = [198, 18, 0, 2];
+    let header = Ipv4Header::new(
+        message.len() as u16,
+        64,
+        IpNumber::ICMP,
+        app,
+        [198, 18, 0, 1],
+    );
+    let mut packet = Vec::new();
+    header.unwrap().write(&mut packet).unwrap();
+    [packet, message].concat()
+}
+
+#[test]
+fn an_error_of_the_network_reaches_the_app_in_terms_of_its_own_datagram() {
+    use untold::wire::Unreachable;
+    for (why, kind, mtu) in [
+        (Unreachable::Port, 3, 0),
+        (Unreachable::Host, 1, 0),
+        (Unreachable::AdminProhibited, 13, 0),
+        (Unreachable::TooBig { mtu: 1_400 }, 4, 1_400u16),
+        (Unreachable::TooBig { mtu: 0 }, 4, 68),
+        (Unreachable::TooBig { mtu: 90_000 }, 4, 1_500),
+    ] {
+        let mut phone = Phone::new("");
+        phone.udp(APP, "203.0.113.1:5000", b"hello");
+        let (socket, to, _) = phone.sent[0].clone();
+        let now = phone.clock();
+        phone.engine.handle_unreachable(socket, to, why, now);
+        phone.drain();
+        let packet = phone.packets.remove(0);
+        assert_eq!((packet[9], packet[20], packet[21]), (1, 3, kind));
+        assert_eq!(packet[26..28], mtu.to_be_bytes());
+        assert_eq!(packet[12..16], [203, 0, 113, 1]);
+        let ports = [40_000u16.to_be_bytes(), 5_000u16.to_be_bytes()].concat();
+        assert_eq!(packet[28 + 20..28 + 24], ports);
+        // About whom nobody wrote to, nobody is told.
+        let other = "203.0.113.99:5000".parse().unwrap();
+        phone.engine.handle_unreachable(socket, other, why, now);
+        phone.drain();
+        assert!(phone.packets.is_empty());
+    }
+}
+
+#[test]
+fn a_port_that_the_app_has_closed_closes_upstream_so_that_the_kernel_answers_for_it() {
+    let mut phone = Phone::new("");
+    phone.udp(APP, "203.0.113.1:5000", b"hello");
+    let socket = phone.sent[0].0;
+    phone.engine.datagram_room()[..4].copy_from_slice(b"back");
+    let from = "203.0.113.1:5000".parse().unwrap();
+    phone.engine.handle_datagram(socket, from, 4, phone.clock());
+    phone.drain();
+    let back = phone.packets.remove(0);
+    phone.packet(&icmp_error([3, 3], [0; 4], &back[..28]));
+    let close = Command::Close {
+        socket,
+        reset: false,
+    };
+    assert!(phone.commands.contains(&close));
+}
+
+#[test]
+fn r25_segments_shrink_to_what_a_link_behind_the_device_carries() {
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(60_000);
+    phone.remote_says(socket, &[7; 4_000]);
+    let sent = phone.packets.clone();
+    assert_eq!(sent[0].len(), 1_500);
+    phone.packets.clear();
+    phone.packet(&icmp_error([3, 4], [0, 0, 0x05, 0x00], &sent[0][..28]));
+    let again = phone.segments();
+    let bytes: usize = again.iter().map(|(_, payload)| payload.len()).sum();
+    assert_eq!(again[0].0.seq, iss + 1);
+    assert!(again.iter().all(|(_, payload)| payload.len() <= 1_240) && bytes >= 3_720);
+    // What is not about a flow of ours is ignored.
+    phone.packet(&icmp_error([3, 4], [0, 0, 0, 68], &[0x45; 28]));
+    assert!(phone.segments().is_empty());
+}
+
+#[test]
+fn datagrams_go_in_one_piece_where_the_app_wants_it_and_fragments_as_they_came() {
+    let mut phone = Phone::new("");
+    let mut header = [0; MAX_HEADER];
+    let n = wire::emit_udp(&mut header, pair(APP, "203.0.113.1:5000"), b"hello");
+    let mut packet = [&header[..n], b"hello"].concat();
+    for dont_fragment in [false, true] {
+        packet[6] = if dont_fragment { 0x40 } else { 0 };
+        packet[10..12].fill(0);
+        let sum: u32 = packet[..20]
+            .chunks(2)
+            .map(|two| u32::from(u16::from_be_bytes([two[0], two[1]])))
+            .sum();
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        let now = phone.clock();
+        let slot = &mut phone.engine.rx_slots()[0];
+        slot.bytes[..packet.len()].copy_from_slice(&packet);
+        slot.len = packet.len();
+        phone.engine.handle_packets(1, now);
+        let whole = phone.engine.poll_datagram().map(|datagram| datagram.whole);
+        assert_eq!(whole, Some(dont_fragment));
+    }
+}
+
+#[test]
+fn a_keep_alive_is_answered_here_and_costs_the_remote_end_nothing() {
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(5_000);
+    phone.tcp(ISS + 1, iss + 1, ACK, 5_000, b"hello\n");
+    assert_eq!(phone.remote_takes(100), b"hello\n");
+    phone.segments();
+    phone.commands.clear();
+    for payload in [&b""[..], b"\n"] {
+        // One byte that was acknowledged long ago, with or without it (RFC 9293 section 3.8.4).
+        phone.tcp(ISS + 6, iss + 1, ACK, 5_000, payload);
+        let answer = phone.only_segment();
+        assert_eq!((answer.flags, answer.ack), (ACK, ISS + 7));
+        assert_eq!(phone.remote_takes(100), b"");
+        assert!(phone.commands.is_empty());
+    }
+    assert_eq!(phone.remote_says(socket, b"x"), 1);
+}

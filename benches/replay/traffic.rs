@@ -62,6 +62,7 @@ impl Both {
             dns: Vec::new(),
             resolvers: 0,
             can_ask: false,
+            sockets: None,
         });
         Self {
             capture,
@@ -146,6 +147,7 @@ impl Flow {
                 src,
                 dst,
                 error: None,
+                proxy: None,
             });
             flow.tcp(both, false, SYN | ACK, &[]);
             flow.tcp(both, true, ACK, &[]);

@@ -3,6 +3,7 @@
 
 pub mod containers;
 pub mod inspection;
+pub mod tcp;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("mqtt", inspection::mqtt),
     ("coap", inspection::coap),
     ("quic", inspection::quic),
+    ("tcp", tcp::schedule),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.
@@ -103,7 +105,7 @@ pub fn parse(packet: &[u8]) {
                 echo.payload,
             )
         }
-        Packet::Fragment => return,
+        Packet::Unreachable(_) | Packet::Fragment => return,
     };
     assert!(span.start <= span.end && span.end as usize <= packet.len());
     let again = [&header[..len], span.of(packet)].concat();
@@ -112,7 +114,7 @@ pub fn parse(packet: &[u8]) {
         Packet::Tcp(tcp) => &mut tcp.payload,
         Packet::Udp(udp) => &mut udp.payload,
         Packet::Echo(echo) => &mut echo.payload,
-        Packet::Fragment => return,
+        Packet::Unreachable(_) | Packet::Fragment => return,
     };
     payload.start = len as u32;
     payload.end = again.len() as u32;

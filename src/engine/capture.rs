@@ -110,6 +110,7 @@ impl Replay {
             }
             Packet::Udp(datagram) => self.udp(&datagram, datagram.payload.of(packet)),
             Packet::Echo(echo) => self.echo(&echo, echo.payload.of(packet)),
+            Packet::Unreachable(_) => self.shared.count("icmp_type", 1),
             Packet::Fragment if rebuilt => self.shared.count("fragments", 1),
             Packet::Fragment => {
                 let whole = self.fragments.push(packet, self.shared.now.mono);

@@ -6,18 +6,24 @@ use std::collections::VecDeque;
 #[derive(Default)]
 pub(super) struct Control {
     queue: VecDeque<Vec<u8>>,
+    /// Bytes in the queue.
+    queued: usize,
     spare: Vec<Vec<u8>>,
 }
 
 impl Control {
     /// Packets at most: a device whose queue stands this long loses datagrams, as a network does.
     const MOST: usize = 1_024;
+    /// Bytes at most, for packets may be long.
+    const MOST_BYTES: usize = 4 << 20;
     /// Buffers kept ready.
     const SPARE: usize = 64;
+    /// A larger one is not kept.
+    const SPARE_BYTES: usize = 4_096;
 
     /// Adds a packet that `write` makes; false where the queue is full or `write` says there is none.
     pub(super) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
-        if self.queue.len() >= Self::MOST {
+        if self.queue.len() >= Self::MOST || self.queued >= Self::MOST_BYTES {
             return false;
         }
         let mut packet = self.spare.pop().unwrap_or_default();
@@ -26,6 +32,7 @@ impl Control {
             self.spare.push(packet);
             return false;
         }
+        self.queued += packet.len();
         self.queue.push_back(packet);
         true
     }
@@ -35,11 +42,23 @@ impl Control {
         let Some(next) = self.queue.pop_front() else {
             return false;
         };
+        self.queued -= next.len();
         let old = std::mem::replace(packet, next);
-        if self.spare.len() < Self::SPARE && old.capacity() > 0 {
+        let fits = (1..=Self::SPARE_BYTES).contains(&old.capacity());
+        if fits && self.spare.len() < Self::SPARE {
             self.spare.push(old);
         }
         true
+    }
+
+    /// Frees the buffers that nobody needs.
+    pub(super) fn shed(&mut self) {
+        self.spare = Vec::new();
+    }
+
+    /// Bytes of the packets that wait and of the buffers kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.queued + self.spare.iter().map(Vec::capacity).sum::<usize>()
     }
 }
 
@@ -64,5 +83,19 @@ mod tests {
             assert_eq!(packet, [n as u8]);
         }
         assert!(!control.pop(&mut packet));
+        control.shed();
+        let long = std::iter::from_fn(|| {
+            let added = control.push(|packet| {
+                packet.resize(65_535, 0);
+                true
+            });
+            added.then_some(())
+        });
+        assert_eq!(long.count(), Control::MOST_BYTES.div_ceil(65_535));
+        while control.pop(&mut packet) {}
+        assert!(
+            control.bytes() < Control::SPARE_BYTES,
+            "long buffers are not kept"
+        );
     }
 }

@@ -1,33 +1,37 @@
 //! Conducts UDP and ICMP echo: one socket per port of the app (endpoint-independent mapping, RFC 4787), one flow per peer.
 
+mod admission;
+mod mapping;
+
 use std::{
     collections::{HashMap, VecDeque},
-    io::ErrorKind,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use super::{
-    Command, Engine, Outgoing, Owner, OwnerId, Record, Seeded, SocketEvent, SocketId, TimerKey,
-    Wait, Waiter,
-    questions::{Asked, Settled},
-    slots::Slot,
-};
+use super::{Engine, Outgoing, Record, Seeded, SocketId, TimerKey, Wait, slots::Slot};
 use crate::{
-    event::{Action, Finding, NameSource, Proto, Verdict},
-    flow::{Key, Slab, still_due},
+    event::{Failure, Finding, NameSource, Proto, Verdict},
+    flow::{Idle, Key, Slab, still_due},
     inspect::{Context, Gate, Stream},
     wire::{self, Datagram, Echo, MAX_HEADER, Pair, Span, Unreachable},
 };
+use mapping::Mapping;
 
 /// Datagram flows, their sockets, and what is to be sent.
 pub(super) struct Datagrams {
     flows: Slab<Flow>,
     by_pair: HashMap<(Proto, Pair), Key, Seeded>,
+    /// Flows, by when they were last active.
+    idle: Idle<Key>,
     mappings: Slab<Mapping>,
-    by_source: HashMap<(Proto, SocketAddr), Key, Seeded>,
+    /// Mappings that have a socket, by the same.
+    idle_mappings: Idle<Key>,
+    by_source: HashMap<Source, Key, Seeded>,
     queue: VecDeque<Queued>,
+    /// Bytes of packets that wait with their flows.
+    held: usize,
     /// The datagram that was polled last, if it did not lie in a slot.
     current: Vec<u8>,
 }
@@ -36,6 +40,8 @@ struct Flow {
     record: Record,
     /// Its key in `by_pair`: for echo, the identifier stands for the source port.
     pair: Pair,
+    /// Its share, where its owner is known.
+    app: Option<Key>,
     /// None for questions to the tun's resolver: those go through the DNS pool.
     mapping: Option<Key>,
     stream: Box<Stream>,
@@ -47,23 +53,25 @@ struct Flow {
     /// The verdict that asks.
     asking: Verdict,
     blocked: bool,
+    /// Of the last echo request.
+    sequence: u16,
+    /// Its way cannot carry it.
+    stuck: bool,
     answered: bool,
     last: Duration,
+    /// Where it stands in the order of the idle.
+    listed: Duration,
     armed: Option<Duration>,
 }
 
-struct Mapping {
-    proto: Proto,
-    source: SocketAddr,
-    socket: Key,
-    flows: usize,
-    failed: bool,
-}
+/// What a mapping stands for: a port of the app's, and the proxy that it goes through.
+type Source = (Proto, SocketAddr, Option<Arc<str>>);
 
 struct Queued {
     socket: SocketId,
     to: SocketAddr,
     payload: Payload,
+    whole: bool,
 }
 
 enum Payload {
@@ -107,6 +115,10 @@ impl Flow {
     }
 }
 
+/// Port of the engine's own address at which probes are sent back (RFC 862).
+pub(crate) const ECHO: u16 = 7;
+/// Bytes of a probe at most.
+const MOST_PROBE: usize = 64;
 /// Packets of one flow that wait for an owner or an answer.
 const MOST_PACKETS: usize = 8;
 /// A question that is open longer than this is nobody's.
@@ -115,6 +127,8 @@ const LONGEST_QUESTION: Duration = Duration::from_secs(24 * 3_600);
 const ANSWERED_IDLE: Duration = Duration::from_secs(300);
 /// The same while nobody has answered.
 const UNANSWERED_IDLE: Duration = Duration::from_secs(60);
+/// Flows with the tun's resolver beyond the limit of flows.
+const RESOLVER_FLOWS: usize = 1_024;
 /// Idle time of an exchange with the tun's resolver.
 const DNS_IDLE: Duration = Duration::from_secs(10);
 
@@ -123,9 +137,12 @@ impl Datagrams {
         Self {
             flows: Slab::new(),
             by_pair: HashMap::with_hasher(Seeded(seed)),
+            idle: Idle::new(),
             mappings: Slab::new(),
+            idle_mappings: Idle::new(),
             by_source: HashMap::with_hasher(Seeded(seed)),
             queue: VecDeque::new(),
+            held: 0,
             current: Vec::new(),
         }
     }
@@ -135,6 +152,7 @@ impl Datagrams {
             socket,
             to,
             payload,
+            whole,
         } = self.queue.pop_front()?;
         let payload = match payload {
             Payload::Slot(slot, span) => slots.get(slot).map_or(&[][..], |slot| slot.get(span)),
@@ -147,14 +165,31 @@ impl Datagrams {
             socket,
             to,
             payload,
+            whole,
         })
     }
 
-    pub(super) fn push(&mut self, socket: SocketId, to: SocketAddr, slot: usize, span: Span) {
+    pub(super) fn push(
+        &mut self,
+        socket: SocketId,
+        to: SocketAddr,
+        (slot, span): (usize, Span),
+        whole: bool,
+    ) {
         self.queue.push_back(Queued {
             socket,
             to,
+            whole,
             payload: Payload::Slot(slot, span),
+        });
+    }
+
+    pub(super) fn push_own(&mut self, socket: SocketId, to: SocketAddr, payload: Vec<u8>) {
+        self.queue.push_back(Queued {
+            socket,
+            to,
+            whole: false,
+            payload: Payload::Own(payload),
         });
     }
 
@@ -170,6 +205,16 @@ impl Datagrams {
         }
     }
 
+    /// How many flows there are.
+    pub(super) fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Bytes of packets that wait with their flows.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     pub(super) fn still_due(&mut self, key: Key, at: Duration) -> Option<Duration> {
         let flow = self.flows.get_mut(key)?;
         let deadline = flow.deadline();
@@ -183,6 +228,7 @@ impl Engine {
         if self.is_own(pair.dst.ip()) {
             match pair.dst.port() {
                 53 => self.dns_question(slot, datagram),
+                ECHO if datagram.payload.len() <= MOST_PROBE => self.answer_probe(slot, datagram),
                 _ => self.refuse(slot, Unreachable::Port),
             }
             return;
@@ -205,6 +251,9 @@ impl Engine {
         keyed.src.set_port(echo.ident);
         match self.judge_datagram(Proto::Icmp, echo.pair, keyed, slot, echo.payload, None) {
             Fate::Go(flow) => {
+                if let Some(flow) = self.datagrams.flows.get_mut(flow) {
+                    flow.sequence = echo.sequence;
+                }
                 // The 8-byte ICMP header goes along; the kernel writes its own identifier and checksum into it.
                 let span = Span {
                     start: echo.payload.start.saturating_sub(8),
@@ -227,9 +276,9 @@ impl Engine {
         payload: Span,
         name: Option<Arc<str>>,
     ) -> Fate {
-        let key = match self.datagrams.by_pair.get(&(proto, pair)) {
-            Some(&key) => key,
-            None if self.datagrams.flows.len() >= self.limits.flows => {
+        let key = match self.datagrams.by_pair.get(&(proto, pair)).copied() {
+            Some(key) => key,
+            None if !self.flow_room(self.is_own(pair.dst.ip())) => {
                 self.count("flow_limit");
                 return Fate::Gone;
             }
@@ -242,6 +291,12 @@ impl Engine {
         flow.last = self.now.mono;
         if flow.wait != Wait::Nothing {
             self.hold_packet(key, slot);
+            return Fate::Gone;
+        }
+        if flow.stuck {
+            self.arm_datagrams(key);
+            // The only error that makes a UDP socket fail at once, and QUIC give way to TCP.
+            self.refuse(slot, Unreachable::Port);
             return Fate::Gone;
         }
         if flow.blocked {
@@ -275,6 +330,14 @@ impl Engine {
         );
         match step.gate {
             Gate::Open => {
+                if let Some(verdict) = rules
+                    .policy
+                    .misled(&flow.record.facts, flow.record.via.as_ref())
+                {
+                    flow.block(verdict);
+                    self.arm_datagrams(key);
+                    return Fate::Blocked(key);
+                }
                 flow.record.bytes_out += payload.len() as u64;
                 self.arm_datagrams(key);
                 Fate::Go(key)
@@ -294,84 +357,6 @@ impl Engine {
         }
     }
 
-    fn open_datagrams(&mut self, proto: Proto, wire: Pair, pair: Pair) -> Key {
-        let record = self.record(wire, proto);
-        let asking = record.verdict.clone();
-        let key = self.datagrams.flows.insert(Flow {
-            record,
-            pair,
-            mapping: None,
-            stream: Box::new(Stream::new(proto)),
-            wait: Wait::Nothing,
-            packets: Vec::new(),
-            pending: Vec::new(),
-            asking,
-            blocked: false,
-            answered: false,
-            last: self.now.mono,
-            armed: None,
-        });
-        self.datagrams.by_pair.insert((proto, pair), key);
-        if self.wants_owner() {
-            if let Some(flow) = self.datagrams.flows.get_mut(key) {
-                flow.wait = Wait::Owner {
-                    until: self.now.mono + Wait::OWNER,
-                };
-            }
-            let flow = OwnerId(Waiter::Datagrams(key));
-            self.commands.push_back(Command::FindOwner {
-                flow,
-                proto,
-                pair: wire,
-            });
-            self.arm_datagrams(key);
-        } else {
-            self.admit_datagrams(key);
-        }
-        key
-    }
-
-    /// Judges a flow on everything but its content. One with the tun's resolver is judged by the names it asks for.
-    fn admit_datagrams(&mut self, key: Key) {
-        let Some(flow) = self.datagrams.flows.get(key) else {
-            return;
-        };
-        let resolver = self.is_own(flow.pair.dst.ip());
-        let verdict = self.judge_connection(&flow.record);
-        match verdict.action {
-            Action::Allow => self.map(key, verdict),
-            _ if resolver => self.map(
-                key,
-                Verdict {
-                    action: Action::Allow,
-                    ..verdict
-                },
-            ),
-            Action::Ask => self.ask_about_datagrams(key, verdict),
-            Action::Block => {
-                if let Some(flow) = self.datagrams.flows.get_mut(key) {
-                    flow.record.verdict = verdict;
-                    flow.blocked = true;
-                }
-            }
-        }
-    }
-
-    /// Lets a flow through: gives it a socket.
-    fn map(&mut self, key: Key, verdict: Verdict) {
-        let Some(flow) = self.datagrams.flows.get_mut(key) else {
-            return;
-        };
-        flow.record.verdict = verdict;
-        let (proto, pair) = (flow.record.facts.proto, flow.pair);
-        if !self.is_own(pair.dst.ip()) {
-            let mapping = self.mapping(proto, pair.src);
-            if let Some(flow) = self.datagrams.flows.get_mut(key) {
-                flow.mapping = Some(mapping);
-            }
-        }
-    }
-
     /// Keeps a packet until its flow may go on. The same packet again is one packet; what does not fit is lost.
     fn hold_packet(&mut self, key: Key, slot: usize) {
         let (Some(flow), Some(slot)) = (self.datagrams.flows.get_mut(key), self.slots.get(slot))
@@ -384,12 +369,15 @@ impl Engine {
         }
         let full = flow.packets.len() >= MOST_PACKETS
             || flow.held() + packet.len() > self.limits.hold_per_flow
+            || self.apps.room(flow.app, self.limits.hold_per_app) < packet.len()
             || self.held + packet.len() > self.limits.hold_total;
         if full {
             return self.count("hold_full");
         }
-        self.held += packet.len();
+        let (app, len) = (flow.app, packet.len());
         flow.packets.push(packet.to_vec());
+        self.datagrams.held += len;
+        self.note_held(app, 0, len);
     }
 
     /// Judges anew what waited with a flow.
@@ -397,7 +385,12 @@ impl Engine {
         let Some(flow) = self.datagrams.flows.get_mut(key) else {
             return;
         };
-        self.held -= flow.held();
+        let (app, held) = (flow.app, flow.held());
+        self.datagrams.held -= held;
+        self.note_held(app, held, 0);
+        let Some(flow) = self.datagrams.flows.get_mut(key) else {
+            return;
+        };
         let index = self.slots.len() - 1;
         for packet in std::mem::take(&mut flow.packets) {
             if let Some(slot) = self.slots.get_mut(index) {
@@ -409,164 +402,27 @@ impl Engine {
         self.arm_datagrams(key);
     }
 
-    /// The owner of a flow is known, or will not be.
-    pub(super) fn datagrams_owner(&mut self, key: Key, owner: Vec<Arc<str>>) {
-        if let Some(flow) = self.datagrams.flows.get_mut(key)
-            && matches!(flow.wait, Wait::Owner { .. })
-        {
-            flow.wait = Wait::Nothing;
-            flow.record.facts.app = owner;
-            self.admit_datagrams(key);
-            if self
-                .datagrams
-                .flows
-                .get(key)
-                .is_some_and(|flow| flow.wait == Wait::Nothing)
-            {
-                self.resume_packets(key);
-            }
-        }
-    }
-
-    fn ask_about_datagrams(&mut self, key: Key, verdict: Verdict) {
-        let Some(mut flow) = self.datagrams.flows.take(key) else {
-            return;
-        };
-        let asked = self.ask(
-            Waiter::Datagrams(key),
-            &flow.record,
-            &flow.pending,
-            &verdict,
-        );
-        flow.asking = verdict;
-        flow.wait = Wait::Question {
-            asked: self.now.mono,
-        };
-        self.datagrams.flows.put_back(key, flow);
-        match asked {
-            Asked::Wait => self.arm_datagrams(key),
-            Asked::Settled(settled) => self.settle_datagrams(key, &settled),
-        }
-    }
-
-    /// Goes on, or ends, by an answer.
-    pub(super) fn settle_datagrams(&mut self, key: Key, settled: &Settled) {
-        let time = self.since_start();
-        let (Some(flow), Some(rules)) = (self.datagrams.flows.get_mut(key), &self.rules) else {
-            return;
-        };
-        if !matches!(flow.wait, Wait::Question { .. }) {
-            return;
-        }
-        flow.wait = Wait::Nothing;
-        let verdict = settled.verdict(&flow.asking);
-        let pending = std::mem::take(&mut flow.pending);
-        match (verdict.action, pending.is_empty()) {
-            (Action::Allow, true) if flow.mapping.is_none() => self.map(key, verdict),
-            (Action::Allow, _) => {
-                let mut cx = Context {
-                    rules,
-                    facts: &mut flow.record.facts,
-                    now: self.now.mono,
-                    room: self.limits.hold_per_flow,
-                    can_ask: self.config.can_ask,
-                    scratch: &mut self.decoding,
-                    notices: &mut self.notices,
-                };
-                flow.stream.answer(Action::Allow, &[], &mut cx);
-                if !verdict.approved {
-                    Self::tell_findings(&mut self.events, &flow.record, pending, &verdict, time);
-                }
-                flow.record.verdict = verdict;
-            }
-            (Action::Ask | Action::Block, _) => {
-                Self::tell_findings(&mut self.events, &flow.record, pending, &verdict, time);
-                flow.record.verdict = verdict;
-                flow.blocked = true;
-            }
-        }
-        self.resume_packets(key);
-        if let Some(flow) = self.datagrams.flows.get_mut(key)
-            && flow.blocked
-            && self.config.dns.contains(&flow.pair.dst.ip())
-        {
-            flow.blocked = false;
-            *flow.stream = Stream::new(Proto::Udp);
-        }
-    }
-
-    /// Whether an answer would still reach the client.
-    pub(super) fn datagrams_still_wait(&self, key: Key) -> bool {
-        self.datagrams
-            .flows
-            .get(key)
-            .is_some_and(|flow| matches!(flow.wait, Wait::Question { .. }))
-    }
-
-    /// A flow and what a person is asked about it.
-    pub(super) fn datagrams_pending(&self, key: Key) -> Option<(&Record, &[Finding])> {
-        self.datagrams
-            .flows
-            .get(key)
-            .map(|flow| (&flow.record, flow.pending.as_slice()))
-    }
-
-    /// The mapping of a source, made where there is none; counts one more flow.
-    fn mapping(&mut self, proto: Proto, source: SocketAddr) -> Key {
-        let v6 = source.is_ipv6();
-        let known = self.datagrams.by_source.get(&(proto, source)).copied();
-        let key = known.unwrap_or_else(|| {
-            let key = self.datagrams.mappings.insert_with(|key| Mapping {
-                proto,
-                source,
-                socket: self.sockets.insert(Owner::Mapping(key)),
-                flows: 0,
-                failed: false,
-            });
-            self.datagrams.by_source.insert((proto, source), key);
-            let opened = self.datagrams.mappings.get(key);
-            if let Some(socket) = opened.map(|mapping| SocketId(mapping.socket)) {
-                self.commands.push_back(match proto {
-                    Proto::Icmp => Command::OpenEcho { socket, v6 },
-                    Proto::Udp | Proto::Tcp => Command::OpenUdp {
-                        socket,
-                        v6,
-                        to: None,
-                    },
-                });
-            }
-            key
-        });
-        if let Some(mapping) = self.datagrams.mappings.get_mut(key) {
-            mapping.flows += 1;
-        }
-        key
-    }
-
-    /// The socket that carries what `source` sends, if there is one.
-    pub(super) fn datagram_socket(&self, proto: Proto, source: SocketAddr) -> Option<SocketId> {
-        let mapping = self.datagrams.by_source.get(&(proto, source))?;
-        Some(SocketId(self.datagrams.mappings.get(*mapping)?.socket))
-    }
-
-    fn forward(&mut self, flow: Key, slot: usize, span: Span, to: SocketAddr) {
-        let mapping = self.datagrams.flows.get(flow).and_then(|flow| flow.mapping);
-        let Some(mapping) = mapping.and_then(|key| self.datagrams.mappings.get(key)) else {
-            return;
-        };
-        if mapping.failed {
-            return self.refuse(slot, Unreachable::Host);
-        }
-        let socket = SocketId(mapping.socket);
-        self.datagrams.push(socket, to, slot, span);
-    }
-
     /// Tells the app that its packet in `slot` went nowhere.
     pub(super) fn refuse(&mut self, slot: usize, why: Unreachable) {
         if let Some(slot) = self.slots.get(slot) {
             self.control
                 .push(|out| wire::emit_unreachable(out, why, slot.packet()));
         }
+    }
+
+    /// Sends a probe back, which so has crossed the tunnel both ways.
+    fn answer_probe(&mut self, slot: usize, datagram: Datagram) {
+        let Some(slot) = self.slots.get(slot) else {
+            return;
+        };
+        let payload = slot.get(datagram.payload);
+        self.control.push(|out| {
+            let mut header = [0; MAX_HEADER];
+            let n = wire::emit_udp(&mut header, datagram.pair.reversed(), payload);
+            out.extend_from_slice(header.get(..n).unwrap_or(&[]));
+            out.extend_from_slice(payload);
+            true
+        });
     }
 
     fn answer_echo(&mut self, slot: usize, echo: Echo) {
@@ -584,75 +440,6 @@ impl Engine {
         });
     }
 
-    pub(super) fn inbound_datagram(&mut self, mapping: Key, from: SocketAddr, len: usize) {
-        let Some(&Mapping { proto, source, .. }) = self.datagrams.mappings.get(mapping) else {
-            return;
-        };
-        let from = SocketAddr::new(
-            unmapped(from.ip()),
-            if proto == Proto::Icmp { 0 } else { from.port() },
-        );
-        let pair = Pair {
-            src: source,
-            dst: from,
-        };
-        let Some(&key) = self.datagrams.by_pair.get(&(proto, pair)) else {
-            return self.count("unsolicited");
-        };
-        let Some(flow) = self.datagrams.flows.get_mut(key) else {
-            return;
-        };
-        let bytes = self.scratch.get(..len).unwrap_or(&[]);
-        let echo = proto == Proto::Icmp;
-        let (payload, sequence) = match (echo, bytes) {
-            (false, bytes) => (bytes, 0),
-            // Type 0, or 129 in ICMPv6: a reply. The other fields are the kernel's.
-            (true, [0 | 129, 0, _, _, _, _, high, low, payload @ ..]) => {
-                (payload, u16::from_be_bytes([*high, *low]))
-            }
-            (true, _) => return self.count("icmp_type"),
-        };
-        let back = flow.record.pair.reversed();
-        let added = self.control.push(|out| {
-            let mut header = [0; MAX_HEADER];
-            let n = match echo {
-                true => wire::emit_echo(&mut header, back, true, source.port(), sequence, payload),
-                false => wire::emit_udp(&mut header, back, payload),
-            };
-            out.extend_from_slice(header.get(..n).unwrap_or(&[]));
-            out.extend_from_slice(payload);
-            true
-        });
-        flow.record.bytes_in += payload.len() as u64;
-        flow.answered = true;
-        flow.last = self.now.mono;
-        if !added {
-            self.count("device_queue");
-        }
-        self.arm_datagrams(key);
-    }
-
-    pub(super) fn mapping_socket(&mut self, mapping: Key, event: SocketEvent) {
-        if let (SocketEvent::Failed(_), Some(mapping)) =
-            (event, self.datagrams.mappings.get_mut(mapping))
-        {
-            mapping.failed = true;
-            self.count("socket");
-        }
-    }
-
-    /// The shell could not send a datagram of [`Engine::poll_datagram`]. Datagrams may be lost; it is counted, and a
-    /// question to a resolver is answered SERVFAIL.
-    pub fn datagram_lost(&mut self, socket: SocketId, why: ErrorKind) {
-        if why == ErrorKind::WouldBlock {
-            return self.count("socket_full");
-        }
-        self.count("send_failed");
-        if let Some(&Owner::Dns(index)) = self.sockets.get(socket.0) {
-            self.dns_socket(index, SocketEvent::Failed(why));
-        }
-    }
-
     /// The record of a datagram flow.
     pub(super) fn datagram_record(&mut self, key: Key) -> Option<&mut Record> {
         self.datagrams
@@ -666,6 +453,38 @@ impl Engine {
         if let Some(flow) = self.datagrams.flows.get_mut(key) {
             flow.record.bytes_in += bytes as u64;
             flow.last = self.now.mono;
+        }
+    }
+
+    /// The network says that the other end of a flow cannot be reached; returns the headers of what was sent there last,
+    /// and how long they are.
+    pub(super) fn datagrams_failed(
+        &mut self,
+        proto: Proto,
+        pair: Pair,
+        why: Option<Failure>,
+    ) -> Option<([u8; MAX_HEADER], usize)> {
+        let key = self.datagrams.by_pair.get(&(proto, pair))?;
+        let flow = self.datagrams.flows.get_mut(*key)?;
+        if !flow.answered {
+            flow.record.failure = why.or(flow.record.failure);
+        }
+        let mut header = [0; MAX_HEADER];
+        let n = match proto {
+            Proto::Icmp => {
+                let wire = flow.record.pair;
+                let ident = pair.src.port();
+                wire::emit_echo(&mut header, wire, false, ident, flow.sequence, &[])
+            }
+            Proto::Udp | Proto::Tcp => wire::emit_udp(&mut header, pair, &[]),
+        };
+        Some((header, n))
+    }
+
+    /// The app does not listen for the other end of a flow any more.
+    pub(super) fn datagrams_refused(&mut self, pair: Pair) {
+        if let Some(&key) = self.datagrams.by_pair.get(&(Proto::Udp, pair)) {
+            self.end_datagrams(key);
         }
     }
 
@@ -696,37 +515,16 @@ impl Engine {
         }
     }
 
-    /// Ends the flows that a new policy does not let go on, and those that it may let go on: their next datagram begins
-    /// one of its own. What goes to the tun's resolver is judged question by question anyway.
-    pub(super) fn judge_datagrams_again(&mut self) {
-        for key in self.datagrams.flows.keys() {
-            let Some(flow) = self.datagrams.flows.get(key) else {
-                continue;
-            };
-            if flow.wait != Wait::Nothing || self.is_own(flow.pair.dst.ip()) {
-                continue;
-            }
-            let verdict = self.judge_connection(&flow.record);
-            let blocks = verdict.action == Action::Block;
-            if flow.blocked == blocks {
-                continue;
-            }
-            if blocks && let Some(flow) = self.datagrams.flows.get_mut(key) {
-                flow.record.verdict = verdict;
-            }
-            self.end_datagrams(key);
-        }
-    }
-
+    /// Ends a flow and tells of it.
     fn end_datagrams(&mut self, key: Key) {
         let time = self.since_start();
-        let Some(mut flow) = self.datagrams.flows.remove(key) else {
+        let failure = self.mapping_failure(key);
+        let Some(mut flow) = self.take_datagrams(key) else {
             return;
         };
-        self.datagrams
-            .by_pair
-            .remove(&(flow.record.facts.proto, flow.pair));
-        self.held -= flow.held();
+        if !flow.answered {
+            flow.record.failure = flow.record.failure.or(failure);
+        }
         let pending = std::mem::take(&mut flow.pending);
         Self::tell_unsettled(
             &mut self.events,
@@ -736,22 +534,48 @@ impl Engine {
             time,
         );
         self.events.push_back(flow.record.flow_event(time));
-        let Some(mapping_key) = flow.mapping else {
-            return;
-        };
-        let Some(mapping) = self.datagrams.mappings.get_mut(mapping_key) else {
-            return;
-        };
-        mapping.flows -= 1;
-        if mapping.flows == 0 {
-            let (proto, source, socket) = (mapping.proto, mapping.source, mapping.socket);
-            self.datagrams.mappings.remove(mapping_key);
-            self.datagrams.by_source.remove(&(proto, source));
-            self.sockets.remove(socket);
-            self.commands.push_back(Command::Close {
-                socket: SocketId(socket),
-                reset: false,
+    }
+
+    /// Ends a flow that nobody is told of: nothing of it has gone.
+    fn forget_datagrams(&mut self, key: Key) {
+        self.take_datagrams(key);
+    }
+
+    fn take_datagrams(&mut self, key: Key) -> Option<Flow> {
+        let flow = self.datagrams.flows.remove(key)?;
+        self.datagrams
+            .by_pair
+            .remove(&(flow.record.facts.proto, flow.pair));
+        self.datagrams.idle.remove(key, flow.listed);
+        let held = flow.held();
+        self.datagrams.held -= held;
+        self.note_held(flow.app, held, 0);
+        self.apps.leave(flow.app);
+        if let Some(mapping) = flow.mapping {
+            self.leave_mapping(mapping);
+        }
+        Some(flow)
+    }
+
+    /// Whether one more flow fits; where all are in use, the datagram flow that has been idle for longest makes room. One
+    /// with the tun's resolver finds room for longer: names resolve to the last.
+    pub(super) fn flow_room(&mut self, resolver: bool) -> bool {
+        loop {
+            let flows = self.flows.len() + self.datagrams.flows.len();
+            if flows < self.limits.flows {
+                return true;
+            }
+            let datagrams = &mut self.datagrams.flows;
+            let idlest = self.datagrams.idle.longest(|key| {
+                let flow = datagrams.get_mut(key)?;
+                flow.listed = flow.last;
+                Some(flow.last)
             });
+            let Some(key) = idlest else {
+                return resolver && flows < self.limits.flows + RESOLVER_FLOWS;
+            };
+            self.count("flow_evicted");
+            self.end_datagrams(key);
         }
     }
 
@@ -780,9 +604,4 @@ fn same_datagram(one: &[u8], other: &[u8]) -> bool {
         }
         _ => one == other,
     }
-}
-
-/// An IPv4 address as itself, however a dual-stack socket says it.
-fn unmapped(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }

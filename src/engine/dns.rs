@@ -1,20 +1,19 @@
 //! The tun's own resolver address: questions are judged, passed on to the system's resolver over a pool of sockets, and
 //! their answers give names to addresses.
 
+mod message;
+
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     net::SocketAddr,
     time::Duration,
 };
 
-use simple_dns::{
-    Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE,
-    rdata::{A, AAAA, RData},
-};
+use simple_dns::RCODE;
 
 use super::{
-    Command, Engine, Now, Owner, Resolved, SocketEvent, SocketId, TimerKey, datagram::Fate,
-    names::normal,
+    Command, Engine, Now, Resolved, Seeded, SocketEvent, SocketId, TimerKey, datagram::Fate,
+    sockets::Owner,
 };
 use crate::{
     event::{Action, Event, NameEvent, Proto, Verdict},
@@ -22,11 +21,15 @@ use crate::{
     policy::BlockedName,
     wire::{self, Datagram, MAX_HEADER, Pair},
 };
+pub(super) use message::question;
+use message::{Refusal, refuse, server_failure};
 
 /// Questions under way, and the sockets they went out by.
 pub(super) struct Dns {
     pool: Vec<Option<Upstream>>,
     asked: BTreeMap<(usize, u16), Question>,
+    /// How often each question of an app is open.
+    repeats: HashMap<(Pair, u16), usize, Seeded>,
     /// Deadlines, oldest first.
     order: VecDeque<(Duration, (usize, u16))>,
     pub(super) armed: Option<Duration>,
@@ -43,25 +46,33 @@ struct Question {
     /// The app's end first.
     pair: Pair,
     id: u16,
-    /// The question section as sent, to compare with the reply's (RFC 5452 section 9.1).
-    section: Vec<u8>,
+    /// As the app sent it.
+    message: Box<[u8]>,
     asked: Duration,
     verdict: Verdict,
+}
+
+impl Question {
+    /// The question section, to compare with the reply's (RFC 5452 section 9.1).
+    fn section(&self) -> &[u8] {
+        question(&self.message).map_or(&[], |(_, section)| section)
+    }
 }
 
 impl Dns {
     /// Sockets at most, each on a port of the kernel's choice: 4 bits of entropy beside the id's 16, and ports change
     /// whenever a socket has had nothing to do.
-    const POOL: usize = 16;
+    pub(super) const POOL: usize = 16;
     /// Questions under way at most.
     const MOST: usize = 4_096;
     /// How long a reply is waited for.
     const TIMEOUT: Duration = Duration::from_secs(10);
 
-    pub(super) fn new() -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             pool: std::iter::repeat_with(|| None).take(Self::POOL).collect(),
             asked: BTreeMap::new(),
+            repeats: HashMap::with_hasher(Seeded(seed)),
             order: VecDeque::new(),
             armed: None,
         }
@@ -94,10 +105,10 @@ impl Engine {
             .slots
             .get(slot)
             .map_or(&[][..], |packet| packet.get(datagram.payload));
-        let Some((name, section)) = question(message) else {
+        let Some((name, _)) = question(message) else {
             return self.count("dns_malformed");
         };
-        let section = section.to_vec();
+        let copy: Box<[u8]> = message.into();
         let id = u16::from_be_bytes([message[0], message[1]]);
         let fate = self.judge_datagram(
             Proto::Udp,
@@ -147,25 +158,17 @@ impl Engine {
             };
             return self.dns_refuse(slot, datagram, answer);
         }
-        let Some(key) = self.dns_socket_for(&pair, id) else {
+        let question = Question {
+            flow,
+            pair,
+            id,
+            message: copy,
+            asked: self.now.mono,
+            verdict,
+        };
+        let Some((index, new_id)) = self.dns_ask(question) else {
             return self.dns_refuse(slot, datagram, Refusal::Code(RCODE::ServerFailure));
         };
-        let (index, new_id) = key;
-        let asked = self.now.mono;
-        self.dns.asked.insert(
-            key,
-            Question {
-                flow,
-                pair,
-                id,
-                section,
-                asked,
-                verdict,
-            },
-        );
-        let until = asked + Dns::TIMEOUT;
-        self.dns.order.push_back((until, key));
-        self.timers.arm(TimerKey::Dns, until, &mut self.dns.armed);
         if let Some(Upstream { socket, to, .. }) = self.dns.pool.get(index).and_then(Option::as_ref)
         {
             let start = datagram.payload.start as usize;
@@ -177,7 +180,56 @@ impl Engine {
                 id.copy_from_slice(&new_id.to_be_bytes());
             }
             self.datagrams
-                .push(SocketId(*socket), *to, slot, datagram.payload);
+                .push(SocketId(*socket), *to, (slot, datagram.payload), false);
+        }
+    }
+
+    /// Enters a question under a socket of the pool and an id of ours; `None` where it cannot be asked now.
+    fn dns_ask(&mut self, question: Question) -> Option<(usize, u16)> {
+        let (pair, id) = (question.pair, question.id);
+        let key = self.dns_socket_for(&pair, id)?;
+        let until = question.asked + Dns::TIMEOUT;
+        self.dns.asked.insert(key, question);
+        *self.dns.repeats.entry((pair, id)).or_default() += 1;
+        let Dns { order, asked, .. } = &mut self.dns;
+        if order.len() >= 2 * Dns::MOST {
+            order.retain(|(until, key)| is_asked(asked, *key, *until));
+        }
+        order.push_back((until, key));
+        self.timers.arm(TimerKey::Dns, until, &mut self.dns.armed);
+        Some(key)
+    }
+
+    /// Asks all open questions by other sockets; those that cannot be asked now are answered SERVFAIL.
+    pub(super) fn dns_ask_again(&mut self) {
+        let open: Vec<_> = self.dns.asked.keys().copied().collect();
+        let mut questions: Vec<_> = open
+            .into_iter()
+            .filter_map(|key| self.dns_forget(key))
+            .collect();
+        // Each keeps the time that it has, and deadlines stand in order.
+        questions.sort_by_key(|question| question.asked);
+        self.dns.order.clear();
+        for question in questions {
+            let (flow, pair, id) = (question.flow, question.pair, question.id);
+            let failure = server_failure(id, question.section());
+            let mut message = question.message.to_vec();
+            match self.dns_ask(question) {
+                Some((index, new_id)) => {
+                    if let Some(id) = message.get_mut(..2) {
+                        id.copy_from_slice(&new_id.to_be_bytes());
+                    }
+                    if let Some(Upstream { socket, to, .. }) =
+                        self.dns.pool.get(index).and_then(Option::as_ref)
+                    {
+                        self.datagrams.push_own(SocketId(*socket), *to, message);
+                    }
+                }
+                None => {
+                    self.control.push(|out| udp(out, pair.reversed(), &failure));
+                    self.datagram_answered(flow, failure.len());
+                }
+            }
         }
     }
 
@@ -193,21 +245,17 @@ impl Engine {
             return None;
         }
         // A question that comes again goes to the next resolver.
-        let again = self
-            .dns
-            .asked
-            .values()
-            .filter(|other| other.pair == *pair && other.id == id)
-            .count();
+        let again = self.dns.repeats.get(&(*pair, id)).copied().unwrap_or(0);
         let to = *self
             .config
             .resolvers
             .get(again % self.config.resolvers.len())?;
-        let mut index = (self.random() % Dns::POOL as u64) as usize;
+        let pool = self.sockets.reserved();
+        let mut index = (self.random() % pool as u64) as usize;
         // A socket talks to one resolver: look for one that is free or talks to this one.
-        for _ in 0..Dns::POOL {
+        for _ in 0..pool {
             match self.dns.pool.get(index)? {
-                Some(upstream) if upstream.to != to => index = (index + 1) % Dns::POOL,
+                Some(upstream) if upstream.to != to => index = (index + 1) % pool,
                 _ => break,
             }
         }
@@ -227,7 +275,7 @@ impl Engine {
                 v6: to.is_ipv6(),
                 to: Some(to),
             };
-            self.commands.push_back(open);
+            self.open_socket(SocketId(socket), open);
             *self.dns.pool.get_mut(index)? = Some(Upstream {
                 socket,
                 to,
@@ -258,7 +306,7 @@ impl Engine {
         let is_reply = message.get(2).is_some_and(|flags| flags & 0x80 != 0);
         let section = question(message).map(|(_, section)| section);
         let matches = self.dns.asked.get(&(index, id)).is_some_and(|asked| {
-            expected == Some(from) && is_reply && section == Some(asked.section.as_slice())
+            expected == Some(from) && is_reply && section == Some(asked.section())
         });
         if !matches {
             return self.count("dns_reply");
@@ -326,17 +374,20 @@ impl Engine {
     /// Takes a question out; its socket closes with the last one.
     fn dns_forget(&mut self, key: (usize, u16)) -> Option<Question> {
         let question = self.dns.asked.remove(&key)?;
+        let app = (question.pair, question.id);
+        if let Some(open) = self.dns.repeats.get_mut(&app) {
+            *open -= 1;
+            if *open == 0 {
+                self.dns.repeats.remove(&app);
+            }
+        }
         let place = self.dns.pool.get_mut(key.0)?;
         if let Some(upstream) = place {
             upstream.open -= 1;
             if upstream.open == 0 {
                 let socket = upstream.socket;
                 *place = None;
-                self.sockets.remove(socket);
-                self.commands.push_back(Command::Close {
-                    socket: SocketId(socket),
-                    reset: false,
-                });
+                self.close_socket(socket, false);
             }
         }
         Some(question)
@@ -350,17 +401,13 @@ impl Engine {
         let lost: Vec<_> = self
             .dns
             .asked
-            .keys()
-            .filter(|(at, _)| *at == index)
-            .copied()
+            .range((index, 0)..=(index, u16::MAX))
+            .map(|(key, _)| *key)
             .collect();
         for key in lost {
             self.count("dns_unreachable");
             if let Some(asked) = self.dns_forget(key) {
-                let [high, low] = asked.id.to_be_bytes();
-                // A response, recursion desired and available, SERVFAIL, one question.
-                let mut reply = vec![high, low, 0x81, 0x82, 0, 1, 0, 0, 0, 0, 0, 0];
-                reply.extend_from_slice(&asked.section);
+                let reply = server_failure(asked.id, asked.section());
                 self.control
                     .push(|out| udp(out, asked.pair.reversed(), &reply));
                 self.datagram_answered(asked.flow, reply.len());
@@ -408,78 +455,10 @@ fn is_asked(asked: &BTreeMap<(usize, u16), Question>, key: (usize, u16), until: 
         .is_some_and(|question| question.asked + Dns::TIMEOUT == until)
 }
 
-/// How a question is refused.
-#[derive(Clone, Copy)]
-enum Refusal {
-    Code(RCODE),
-    /// The zero address for A and AAAA, no answer for the rest.
-    Zero,
-}
-
-/// Seconds for which an app may keep a zero address.
-const ZERO_TTL: u32 = 10;
-
 fn udp(out: &mut Vec<u8>, pair: Pair, payload: &[u8]) -> bool {
     let mut header = [0; MAX_HEADER];
     let n = wire::emit_udp(&mut header, pair, payload);
     out.extend_from_slice(header.get(..n).unwrap_or(&[]));
     out.extend_from_slice(payload);
     true
-}
-
-/// Name and question section of a message with one question (RFC 1035 section 4.1.2).
-pub(super) fn question(message: &[u8]) -> Option<(std::sync::Arc<str>, &[u8])> {
-    if message.get(4..6)? != [0, 1] {
-        return None;
-    }
-    let mut at = 12;
-    let mut name = String::new();
-    loop {
-        let len = usize::from(*message.get(at)?);
-        at += 1;
-        if len == 0 {
-            break;
-        }
-        // A question is the first name of a message: it cannot be compressed.
-        if len > 63 || at + len > 12 + 255 {
-            return None;
-        }
-        if !name.is_empty() {
-            name.push('.');
-        }
-        name.push_str(&String::from_utf8_lossy(message.get(at..at + len)?));
-        at += len;
-    }
-    Some((normal(&name), message.get(12..at + 4)?))
-}
-
-fn refuse(message: &[u8], refusal: Refusal) -> Option<Vec<u8>> {
-    let asked = Packet::parse(message).ok()?;
-    let mut reply = Packet::new_reply(asked.id());
-    let question = asked.questions.first()?.clone();
-    reply.set_flags(PacketFlag::RECURSION_AVAILABLE);
-    if asked.has_flags(PacketFlag::RECURSION_DESIRED) {
-        reply.set_flags(PacketFlag::RECURSION_DESIRED);
-    }
-    match refusal {
-        Refusal::Code(code) => *reply.rcode_mut() = code,
-        Refusal::Zero => {
-            let data = match question.qtype {
-                QTYPE::TYPE(TYPE::A) => Some(RData::A(A { address: 0 })),
-                QTYPE::TYPE(TYPE::AAAA) => Some(RData::AAAA(AAAA { address: 0 })),
-                _ => None,
-            };
-            if let Some(data) = data {
-                let name = question.qname.clone();
-                reply.answers.push(ResourceRecord::new(
-                    name,
-                    simple_dns::CLASS::IN,
-                    ZERO_TTL,
-                    data,
-                ));
-            }
-        }
-    }
-    reply.questions.push(question);
-    reply.build_bytes_vec().ok()
 }

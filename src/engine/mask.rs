@@ -12,7 +12,7 @@ pub(super) fn names(event: &mut Event, detector: &Detector) {
         Event::Finding(found) => found.name.as_mut(),
         Event::Ask(asked) => asked.name.as_mut(),
         Event::Name(told) => Some(&mut told.name),
-        Event::Answer(_) | Event::Drop(_) | Event::Error(_) => None,
+        Event::Answer(_) | Event::Drop(_) | Event::Error(_) | Event::Health(_) => None,
     };
     if let Some(name) = name
         && let Some(masked) = masked(name, detector)

@@ -7,19 +7,27 @@
 //! each gives `None`, in this order, before it reads the next batch.
 #![forbid(unsafe_code)]
 
+mod apps;
+mod backoff;
 mod budget;
 pub mod capture;
 mod control;
 mod datagram;
 mod dns;
+mod egress;
+mod icmp;
 mod lookups;
 mod mask;
 mod names;
+mod nat64;
+mod network;
 mod out;
+mod pressure;
 mod questions;
 mod record;
 pub mod recording;
 mod slots;
+mod sockets;
 mod tcp;
 mod time_waits;
 mod watch;
@@ -34,23 +42,29 @@ use std::{
 
 use crate::{
     decode::Scratch,
-    event::{Action, DropEvent, Event, Finding, FlowNumber, Proto},
+    event::{Action, DropEvent, Event, Failure, Finding, FlowNumber, Proto},
     flow::{Key, Pool, Slab, Timers, still_due},
     inspect::{Notice, Rules},
     policy::Limits,
     wire::{self, MAX_HEADER, Packet, Pair, fragments::Reassembler},
 };
+use apps::Apps;
+use backoff::Backoff;
 use budget::Budget;
 use control::Control;
 use datagram::Datagrams;
 use dns::Dns;
 pub(crate) use names::{Names, Resolved, Seeded};
+pub use nat64::Nat64;
+pub use network::Network;
 use out::Spare;
+pub use pressure::{Load, MemoryPressure};
 pub use questions::Answer;
 use questions::Questions;
 pub(crate) use record::Record;
 use slots::Refs;
 pub use slots::Slot;
+use sockets::{Owner, Sockets};
 use tcp::TcpFlow;
 use time_waits::TimeWaits;
 
@@ -149,6 +163,14 @@ pub enum Command {
         /// Whom to connect to.
         to: SocketAddr,
     },
+    /// As [`Command::Connect`], through a proxy, which [`Engine::proxy`] and [`Engine::target`] tell of. Only
+    /// [`SocketEvent::Connected`] says that the remote end is reached.
+    ConnectVia {
+        /// Its name from now on.
+        socket: SocketId,
+        /// Where the proxy listens, on the network at hand.
+        to: SocketAddr,
+    },
     /// Opens a datagram socket on a port of the kernel's choice.
     OpenUdp {
         /// Its name from now on.
@@ -157,6 +179,13 @@ pub enum Command {
         v6: bool,
         /// The only peer, if there is only one.
         to: Option<SocketAddr>,
+    },
+    /// As [`Command::OpenUdp`], through the proxy of [`Engine::proxy`], to any peer; takes two descriptors.
+    OpenUdpVia {
+        /// Its name from now on.
+        socket: SocketId,
+        /// Where the proxy listens, on the network at hand.
+        to: SocketAddr,
     },
     /// Opens an unprivileged ICMP echo socket.
     OpenEcho {
@@ -195,6 +224,8 @@ pub enum SocketEvent {
     Connected,
     /// It could not be opened, protected or connected.
     Failed(ErrorKind),
+    /// The proxy did not open the way, or closed it.
+    ProxyFailed(Failure),
     /// It takes bytes again.
     Writable,
     /// Something sent earlier came back as an ICMP error.
@@ -219,6 +250,8 @@ pub struct Outgoing<'a> {
     pub to: SocketAddr,
     /// UDP payload, or an ICMP echo message whose identifier the kernel fills in.
     pub payload: &'a [u8],
+    /// Whether it must go in one piece: where the path carries less, that is told by [`Engine::handle_unreachable`].
+    pub whole: bool,
 }
 
 /// The firewall, without the machine: no descriptor, no clock, no thread.
@@ -245,13 +278,23 @@ pub struct Engine {
     datagrams: Datagrams,
     dns: Dns,
     questions: Questions,
-    sockets: Slab<Owner>,
+    sockets: Sockets,
+    apps: Apps,
+    backoff: Backoff,
     timers: Timers<TimerKey>,
     last_flow: FlowNumber,
     /// Bytes accepted and not yet sent, over all flows.
     buffered: usize,
-    /// Of these, the bytes that inspection holds.
+    /// Bytes that inspection holds.
     held: usize,
+    /// Bytes of apps that came before those that precede them.
+    early: usize,
+    /// Connections whose SYN is not answered yet.
+    parked: usize,
+    /// Connections that wait for a proxy, by the remote end.
+    proxied: HashMap<SocketAddr, usize, Seeded>,
+    pressure: MemoryPressure,
+    nat64: Option<Nat64>,
 
     commands: VecDeque<Command>,
     sends: VecDeque<Key>,
@@ -269,16 +312,6 @@ pub struct Engine {
     header: [u8; MAX_HEADER],
     packet: Vec<u8>,
     scratch: Box<[u8]>,
-}
-
-/// Whose a socket is.
-#[derive(Clone, Copy, Debug)]
-enum Owner {
-    Tcp(Key),
-    /// A mapping of a UDP port or an echo identifier.
-    Mapping(Key),
-    /// A socket of the DNS pool.
-    Dns(usize),
 }
 
 /// Whose a deadline is.
@@ -310,13 +343,20 @@ impl Engine {
             by_pair: HashMap::with_hasher(Seeded(seed)),
             time_waits: TimeWaits::new(seed),
             datagrams: Datagrams::new(seed),
-            dns: Dns::new(),
+            dns: Dns::new(seed),
             questions: Questions::default(),
-            sockets: Slab::new(),
+            sockets: Sockets::new(),
+            apps: Apps::new(seed),
+            backoff: Backoff::new(seed),
             timers: Timers::new(),
             last_flow: 0,
             buffered: 0,
             held: 0,
+            early: 0,
+            parked: 0,
+            proxied: HashMap::with_hasher(Seeded(seed)),
+            pressure: MemoryPressure::None,
+            nat64: None,
             commands: VecDeque::new(),
             sends: VecDeque::new(),
             recvs: VecDeque::new(),
@@ -343,8 +383,8 @@ impl Engine {
     /// known of them; one that may not go on is ended.
     pub fn set_rules(&mut self, rules: Rules, now: Now) {
         self.now = now;
-        self.limits = *rules.policy.limits();
         self.rules = Some(rules);
+        self.apply_limits();
         self.judge_questions_again();
         self.judge_tcp_again();
         self.judge_datagrams_again();
@@ -362,6 +402,9 @@ impl Engine {
         self.now = now;
         self.began.get_or_insert(now.mono);
         for slot in 0..n.min(self.slots.len() - 1) {
+            if let Some(slot) = self.slots.get_mut(slot) {
+                slot.fragmentable = false;
+            }
             self.handle_slot(slot);
         }
     }
@@ -412,8 +455,8 @@ impl Engine {
     pub fn handle_datagram(&mut self, socket: SocketId, from: SocketAddr, len: usize, now: Now) {
         self.now = now;
         match self.sockets.get(socket.0) {
-            Some(&Owner::Mapping(key)) => self.inbound_datagram(key, from, len),
-            Some(&Owner::Dns(index)) => self.dns_reply(index, from, len),
+            Some(Owner::Mapping(key)) => self.inbound_datagram(key, from, len),
+            Some(Owner::Dns(index)) => self.dns_reply(index, from, len),
             Some(Owner::Tcp(_)) | None => {}
         }
     }
@@ -422,9 +465,9 @@ impl Engine {
     pub fn handle_socket(&mut self, socket: SocketId, event: SocketEvent, now: Now) {
         self.now = now;
         match self.sockets.get(socket.0) {
-            Some(&Owner::Tcp(key)) => self.tcp_socket(key, event),
-            Some(&Owner::Mapping(key)) => self.mapping_socket(key, event),
-            Some(&Owner::Dns(index)) => self.dns_socket(index, event),
+            Some(Owner::Tcp(key)) => self.tcp_socket(key, event),
+            Some(Owner::Mapping(key)) => self.mapping_socket(key, event),
+            Some(Owner::Dns(index)) => self.dns_socket(index, event),
             None => {}
         }
     }
@@ -541,6 +584,7 @@ impl Engine {
             Ok(Packet::Tcp(segment)) => self.handle_segment(index, &segment),
             Ok(Packet::Udp(datagram)) => self.outbound_udp(index, datagram),
             Ok(Packet::Echo(echo)) => self.outbound_echo(index, echo),
+            Ok(Packet::Unreachable(quoted)) => self.app_refused(&quoted),
             Ok(Packet::Fragment) => {
                 let whole = self.fragments.push(slot.packet(), self.now.mono);
                 if let Some(at) = self.fragments.deadline() {
@@ -572,6 +616,14 @@ impl Engine {
         *self.drops.entry(reason).or_default() += 1;
     }
 
+    /// What inspection holds of a flow was `before` bytes and is `after`.
+    fn note_held(&mut self, app: Option<Key>, before: usize, after: usize) {
+        self.held = self.held + after - before;
+        if let Some(tally) = self.apps.get_mut(app) {
+            tally.held = tally.held + after - before;
+        }
+    }
+
     fn next_flow(&mut self) -> FlowNumber {
         self.last_flow += 1;
         self.last_flow
@@ -589,6 +641,11 @@ impl Engine {
     /// Whether the engine itself answers at this address.
     fn is_own(&self, address: IpAddr) -> bool {
         self.config.dns.contains(&address)
+    }
+
+    /// Where what is for `address` goes on the network at hand.
+    fn outward(&self, address: SocketAddr) -> SocketAddr {
+        self.nat64.map_or(address, |nat64| nat64.outward(address))
     }
 
     fn record(&mut self, pair: Pair, proto: Proto) -> Record {

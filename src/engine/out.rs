@@ -95,6 +95,11 @@ impl Out {
         }
     }
 
+    /// Gives back memory beyond what is needed.
+    pub(super) fn shrink(&mut self) {
+        self.buffer.shrink_to_fit();
+    }
+
     /// Forgets everything.
     pub(super) fn discard(&mut self, spare: &mut Spare) {
         spare.give(std::mem::take(&mut self.buffer));
@@ -113,6 +118,11 @@ impl Spare {
     const MOST: usize = 16;
     /// Larger ones are not kept.
     const MOST_BYTES: usize = 512 * 1024;
+
+    /// Bytes of the buffers kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.buffers.iter().map(Vec::capacity).sum()
+    }
 
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.buffers.pop().unwrap_or_default()

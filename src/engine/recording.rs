@@ -12,9 +12,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::{Config, MemoryPressure};
 use crate::{
-    event::{Action, FlowNumber, Proto, Scope},
+    event::{Action, Failure, FlowNumber, Proto, Scope},
     wire::Pair,
 };
 pub use rerun::Rerun;
@@ -48,6 +48,9 @@ pub enum Note {
         dst: SocketAddr,
         /// Why it failed, if it did.
         error: Option<Fault>,
+        /// Why a proxy that was reached did not make it, if one did not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proxy: Option<Failure>,
     },
     /// An upstream connection that stood has broken.
     Broken {
@@ -74,6 +77,16 @@ pub enum Note {
         /// Seconds since the Unix epoch.
         wall: u64,
     },
+    /// The machine was short of memory, or no longer.
+    Memory {
+        /// How short.
+        pressure: MemoryPressure,
+    },
+    /// The machine is on another network.
+    Network {
+        /// How many resolvers there are to ask.
+        resolvers: usize,
+    },
     /// The engine was told to end every flow.
     Stop,
 }
@@ -95,6 +108,9 @@ pub struct Start {
     pub resolvers: usize,
     /// Whether somebody answered questions.
     pub can_ask: bool,
+    /// How many sockets could be open at a time, where that was limited.
+    #[serde(default)]
+    pub sockets: Option<usize>,
 }
 
 impl Start {
@@ -108,6 +124,7 @@ impl Start {
             dns: config.dns.clone(),
             resolvers: config.resolvers.len(),
             can_ask: config.can_ask,
+            sockets: None,
         }
     }
 }
@@ -182,6 +199,17 @@ impl Note {
             src,
             dst,
             error: error.map(Fault::from),
+            proxy: None,
+        }
+    }
+
+    /// The proxy did not open the way of the app's connection `pair`.
+    pub fn proxy_failed(Pair { src, dst }: Pair, failure: Failure) -> Self {
+        Note::Connect {
+            src,
+            dst,
+            error: Some(failure.as_error().into()),
+            proxy: Some(failure),
         }
     }
 

@@ -12,6 +12,8 @@ pub struct Slot {
     pub checksum: Checksum,
     /// Segment size where the device coalesced several segments (generic segmentation offload), else 0; set by the shell.
     pub gso: u16,
+    /// Whether the packet came in fragments, or was kept: what is sent on may be fragmented again.
+    pub(super) fragmentable: bool,
 }
 
 impl Slot {
@@ -31,7 +33,17 @@ impl Slot {
             self.len = packet.len();
             self.checksum = Checksum::Trust;
             self.gso = 0;
+            self.fragmentable = true;
         }
+    }
+
+    /// Whether the packet must reach its destination in one piece, or not at all: in IPv6 that goes without saying.
+    pub(super) fn is_whole(&self) -> bool {
+        let dont_fragment = match self.bytes.first().map(|byte| byte >> 4) {
+            Some(4) => self.bytes.get(6).is_some_and(|flags| flags & 0x40 != 0),
+            _ => true,
+        };
+        dont_fragment && !self.fragmentable
     }
 
     /// The packet itself.
@@ -50,6 +62,7 @@ pub(super) fn arena(mtu: usize) -> Vec<Slot> {
         len: 0,
         checksum: Checksum::Verify,
         gso: 0,
+        fragmentable: false,
     };
     std::iter::repeat_with(slot).take(count + 1).collect()
 }

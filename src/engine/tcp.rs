@@ -9,13 +9,14 @@ use std::{
 };
 
 use super::{
-    Command, Engine, Owner, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, out::Out,
-    time_waits::TimeWaits,
+    Command, Engine, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, apps::Apps, out::Out,
+    sockets::Owner, time_waits::TimeWaits,
 };
 use crate::{
-    event::{Finding, Proto, Verdict},
+    event::{Failure, Finding, Proto, Verdict},
     flow::{Expiry, Key, NoRoom, Tcp},
     inspect::{Context, Gate, Step, Stream},
+    policy::Limits,
     wire::{self, Flags, Pair, Segment, Span, TcpOut},
 };
 
@@ -24,6 +25,8 @@ pub(super) struct TcpFlow {
     record: Record,
     tcp: Tcp,
     socket: Key,
+    /// Its share, where its owner is known.
+    app: Option<Key>,
     /// Inspection of what the app sends, from its first byte on.
     stream: Option<Box<Stream>>,
     out: Out,
@@ -36,8 +39,12 @@ pub(super) struct TcpFlow {
     asking: Verdict,
     /// The app closed while it was kept waiting: what it sent is not delivered any more.
     gave_up: bool,
-    /// Held bytes that the engine's total counts.
+    /// Held bytes that the totals count.
     noted: usize,
+    /// Its SYN is not answered yet, and counts as such.
+    parked: bool,
+    /// It counts among those that wait for a proxy.
+    proxied: bool,
     writable: bool,
     /// The app's FIN has been told to the stream.
     finished: bool,
@@ -88,6 +95,38 @@ impl TcpFlow {
         .min()
     }
 
+    pub(super) fn socket(&self) -> Key {
+        self.socket
+    }
+
+    pub(super) fn set_socket(&mut self, socket: Key) {
+        self.socket = socket;
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Whether the shell was told to connect and has not said how that went.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.opened && self.tcp.is_parked()
+    }
+
+    /// Gives memory back that is not needed, and with `early` what the app will send again anyway.
+    pub(super) fn shed(&mut self, early: bool, total: &mut usize) {
+        self.out.shrink();
+        if early {
+            *total -= self.tcp.early_weight();
+            self.tcp.discard_early();
+        }
+    }
+
+    /// The upstream connection is gone, before its time.
+    fn tear(&mut self) {
+        self.broken = true;
+        self.record.failure = Some(Failure::Broken);
+    }
+
     /// Whether both directions are done with, upstream too.
     fn is_over(&self) -> bool {
         self.tcp.is_done() && self.shut
@@ -99,6 +138,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a SYN waits after its last repetition (design section 4).
 const PARKED: Duration = Duration::from_secs(75);
+/// How long a proxy may take to reach the remote end, however often the SYN is repeated.
+const PROXY: Duration = Duration::from_secs(30);
 
 impl Engine {
     pub(super) fn handle_segment(&mut self, slot: usize, segment: &Segment) {
@@ -109,7 +150,9 @@ impl Engine {
             };
             if !syn || flow.tcp.is_repeat(segment) {
                 if syn && flow.tcp.is_parked() {
-                    flow.parked_until = Some(self.now.mono + PARKED);
+                    if flow.record.via.is_none() {
+                        flow.parked_until = Some(self.now.mono + PARKED);
+                    }
                     return;
                 }
                 self.segment(key, slot, segment);
@@ -129,6 +172,16 @@ impl Engine {
         }
     }
 
+    /// Segments for the app of `pair` must be no longer than `size` bytes.
+    pub(super) fn tcp_too_big(&mut self, pair: Pair, size: u16) {
+        if let Some(&key) = self.by_pair.get(&pair) {
+            if let Some(flow) = self.flows.get_mut(key) {
+                flow.tcp.shrink_segments(size);
+            }
+            self.follow_up(key);
+        }
+    }
+
     fn segment_size(&self, pair: Pair) -> u16 {
         let headers = if pair.dst.is_ipv4() { 40 } else { 60 };
         (self.config.mtu - headers) as u16
@@ -143,6 +196,12 @@ impl Engine {
             self.count("memory");
             return;
         }
+        let early = flow.tcp.early_weight();
+        let room = self.limits.buffers_total / EARLY_SHARE;
+        if flow.tcp.is_early(segment.seq) && self.early + segment.payload.len() > room {
+            self.count("memory");
+            return;
+        }
         let Some(packet) = self.slots.get(slot) else {
             return;
         };
@@ -150,6 +209,7 @@ impl Engine {
             .tcp
             .segment(segment, packet.get(segment.payload), self.now.mono);
         flow.tcp.reclaim(&mut self.pool);
+        self.early = self.early + flow.tcp.early_weight() - early;
         if arrival.reset {
             // An app that has closed and heard all is gone: its kernel resets whatever comes late, and what was accepted
             // from it is still on its way.
@@ -178,11 +238,12 @@ impl Engine {
                 end: start + arrival.new.len() as u32,
             };
             self.outbound(key, Bytes::Slot(slot, span));
-            while let Some(bytes) = self
-                .flows
-                .get_mut(key)
-                .and_then(|flow| flow.tcp.take_early())
-            {
+            while let Some(bytes) = self.flows.get_mut(key).and_then(|flow| {
+                let before = flow.tcp.early_weight();
+                let bytes = flow.tcp.take_early();
+                self.early -= before - flow.tcp.early_weight();
+                bytes
+            }) {
                 self.outbound(key, Bytes::Early(&bytes));
             }
         }
@@ -202,10 +263,9 @@ impl Engine {
                 .map_or(&[][..], |packet| packet.get(*span));
             flow.out.hold(here, &mut self.spare);
             self.buffered += here.len();
-            return;
+            return self.note_hold(key);
         }
-        let free = (self.limits.hold_total + flow.noted).saturating_sub(self.held);
-        let room = self.limits.hold_per_flow.min(free);
+        let room = room(&self.limits, &self.apps, self.held, flow);
         let TcpFlow {
             stream,
             out,
@@ -267,8 +327,10 @@ impl Engine {
         };
         flow.out.release(step.release);
         flow.wake = step.wake;
-        let held = flow.out.held().len();
-        self.held = self.held + held - std::mem::replace(&mut flow.noted, held);
+        self.note_hold(key);
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
         Self::report(
             &mut self.events,
             &mut self.notices,
@@ -277,7 +339,18 @@ impl Engine {
             time,
         );
         match step.gate {
-            Gate::Open => {}
+            Gate::Open => {
+                // Before anything that the name came with leaves.
+                if let Some(verdict) = self
+                    .flows
+                    .get(key)
+                    .and_then(|flow| self.misled(&flow.record))
+                    && let Some(flow) = self.flows.get_mut(key)
+                {
+                    flow.record.verdict = verdict;
+                    self.block(key);
+                }
+            }
             Gate::Ask(verdict) => {
                 // The FIN is told to the stream again once it goes on.
                 flow.finished = false;
@@ -292,6 +365,15 @@ impl Engine {
         }
     }
 
+    /// Brings the totals in line with what inspection holds of a flow.
+    fn note_hold(&mut self, key: Key) {
+        if let Some(flow) = self.flows.get_mut(key) {
+            let held = flow.out.held().len();
+            let (app, before) = (flow.app, std::mem::replace(&mut flow.noted, held));
+            self.note_held(app, before, held);
+        }
+    }
+
     /// Lets the stream look again, without new bytes.
     fn consult(
         &mut self,
@@ -301,8 +383,7 @@ impl Engine {
         let (Some(flow), Some(rules)) = (self.flows.get_mut(key), &self.rules) else {
             return;
         };
-        let free = (self.limits.hold_total + flow.noted).saturating_sub(self.held);
-        let room = self.limits.hold_per_flow.min(free);
+        let room = room(&self.limits, &self.apps, self.held, flow);
         let TcpFlow {
             stream: Some(stream),
             out,
@@ -414,7 +495,12 @@ impl Engine {
             return;
         }
         if flow.parked_until.is_some_and(|until| until <= now) && flow.tcp.is_parked() {
-            return self.end_flow(key, true);
+            let opened = flow.opened;
+            flow.record.failure = opened.then_some(Failure::Timeout);
+            return match flow.record.via.is_some() && opened {
+                true => self.fail_flow(key, Failure::ProxyUnreachable),
+                false => self.end_flow(key, true),
+            };
         }
         if flow.tcp.expire(now) == Expiry::GiveUp {
             return self.end_flow(key, true);
@@ -435,10 +521,29 @@ impl Engine {
                 flow.tcp.accept();
                 flow.parked_until = None;
                 flow.writable = true;
+                self.unpark(key);
             }
             SocketEvent::Writable => flow.writable = true,
-            SocketEvent::Failed(why) if flow.tcp.is_parked() => return self.refuse_flow(key, why),
-            SocketEvent::Failed(_) | SocketEvent::Unreachable(_) => flow.broken = true,
+            SocketEvent::Failed(why) if flow.tcp.is_parked() => {
+                let failure = Failure::of(why, flow.record.via.as_ref());
+                flow.record.failure = Some(failure);
+                // Without a network an app that tries again at once would keep the machine busy.
+                let known = why == ErrorKind::NetworkUnreachable || flow.record.via.is_some();
+                let why = match flow.record.via {
+                    None => why,
+                    Some(_) => failure.as_error(),
+                };
+                return match !known || self.is_told_again(key) {
+                    true => self.refuse_flow(key, why),
+                    false => self.end_flow(key, true),
+                };
+            }
+            SocketEvent::ProxyFailed(failure) if flow.tcp.is_parked() => {
+                return self.fail_flow(key, failure);
+            }
+            SocketEvent::Failed(_) | SocketEvent::Unreachable(_) | SocketEvent::ProxyFailed(_) => {
+                flow.tear();
+            }
         }
         self.follow_up(key);
     }
@@ -457,7 +562,7 @@ impl Engine {
 
     fn flow_of(&self, socket: SocketId) -> Option<Key> {
         match self.sockets.get(socket.0)? {
-            Owner::Tcp(key) => Some(*key),
+            Owner::Tcp(key) => Some(key),
             Owner::Mapping(_) | Owner::Dns(_) => None,
         }
     }
@@ -492,7 +597,9 @@ impl Engine {
                 flow.out.sent(n, &mut self.refs, &mut self.spare);
             }
             Err(why) => {
-                flow.broken |= why != ErrorKind::WouldBlock;
+                if why != ErrorKind::WouldBlock {
+                    flow.tear();
+                }
                 flow.writable = false;
                 flow.out.settle(&self.refs, &self.slots, &mut self.spare);
             }
@@ -564,7 +671,7 @@ impl Engine {
             Err(ErrorKind::WouldBlock) => return flow.tcp.received(0, &mut self.pool),
             Err(_) => {
                 flow.tcp.received(0, &mut self.pool);
-                flow.broken = true;
+                flow.tear();
             }
         }
         self.follow_up(key);
@@ -650,17 +757,37 @@ impl Engine {
     /// Closes the socket, tells of the flow and forgets it.
     fn end_flow(&mut self, key: Key, reset: bool) {
         let time = self.since_start();
-        let Some(mut flow) = self.flows.remove(key) else {
+        let Some(mut flow) = self.take_flow(key, reset) else {
             return;
         };
+        let pending = std::mem::take(&mut flow.pending);
+        Self::tell_unsettled(
+            &mut self.events,
+            &mut flow.record,
+            pending,
+            &flow.asking,
+            time,
+        );
+        self.events.push_back(flow.record.flow_event(time));
+    }
+
+    /// Ends a flow of which nobody is told: nothing of it has gone.
+    fn forget_flow(&mut self, key: Key) {
+        self.take_flow(key, true);
+    }
+
+    fn take_flow(&mut self, key: Key, reset: bool) -> Option<TcpFlow> {
+        self.unpark(key);
+        let mut flow = self.flows.remove(key)?;
         self.by_pair.remove(&flow.record.pair);
-        self.sockets.remove(flow.socket);
-        if flow.opened {
-            let socket = SocketId(flow.socket);
-            self.commands.push_back(Command::Close { socket, reset });
+        match flow.opened {
+            true => self.close_socket(flow.socket, reset),
+            false => self.sockets.forget(flow.socket),
         }
         self.buffered -= flow.out.len();
-        self.held -= flow.noted;
+        self.early -= flow.tcp.early_weight();
+        self.note_held(flow.app, flow.noted, 0);
+        self.apps.leave(flow.app);
         flow.out.discard(&mut self.spare);
         flow.tcp.release(&mut self.pool);
         if !reset && flow.closed_first {
@@ -672,15 +799,7 @@ impl Engine {
                     .arm(TimerKey::TimeWait, at, &mut self.time_waits.armed);
             }
         }
-        let pending = std::mem::take(&mut flow.pending);
-        Self::tell_unsettled(
-            &mut self.events,
-            &mut flow.record,
-            pending,
-            &flow.asking,
-            time,
-        );
-        self.events.push_back(flow.record.flow_event(time));
+        Some(flow)
     }
 
     pub(super) fn finish_tcp(&mut self) {
@@ -700,3 +819,14 @@ impl Engine {
         }
     }
 }
+
+/// Bytes that inspection may hold of a flow.
+fn room(limits: &Limits, apps: &Apps, held: usize, flow: &TcpFlow) -> usize {
+    let total = limits.hold_total.saturating_sub(held);
+    let app = apps.room(flow.app, limits.hold_per_app);
+    let free = total.min(app).saturating_add(flow.noted);
+    limits.hold_per_flow.min(free)
+}
+
+/// The part of the limit on buffers that bytes before their turn may fill.
+const EARLY_SHARE: usize = 4;

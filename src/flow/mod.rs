@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod assembler;
+mod idle;
 pub mod passive;
 mod pool;
 mod retain;
@@ -10,6 +11,7 @@ mod slab;
 mod tcp;
 mod timer;
 
+pub(crate) use idle::Idle;
 pub(crate) use pool::Pool;
 pub(crate) use slab::{Key, Slab};
 pub(crate) use tcp::{Expiry, NoRoom, Tcp};

@@ -18,13 +18,32 @@ impl Pool {
         Self {
             free: Vec::new(),
             out: 0,
-            most: (bytes / Self::CHUNK).max(1),
+            most: Self::chunks(bytes),
         }
+    }
+
+    /// Changes the total; chunks that are out beyond it stay out until they come back.
+    pub(crate) fn set_limit(&mut self, bytes: usize) {
+        self.most = Self::chunks(bytes);
+    }
+
+    /// Frees the chunks that nobody needs.
+    pub(crate) fn shed(&mut self) {
+        self.free = Vec::new();
+    }
+
+    /// Bytes of all chunks, out or kept ready.
+    pub(crate) fn bytes(&self) -> usize {
+        (self.out + self.free.len()) * Self::CHUNK
+    }
+
+    fn chunks(bytes: usize) -> usize {
+        (bytes / Self::CHUNK).max(1)
     }
 
     /// A chunk with unspecified content; `None` while all are out.
     pub(crate) fn take(&mut self) -> Option<Box<[u8]>> {
-        if self.out == self.most {
+        if self.out >= self.most {
             return None;
         }
         self.out += 1;
@@ -62,5 +81,10 @@ mod tests {
         pool.give(taken.pop().unwrap());
         assert!(pool.take().is_some());
         assert!(pool.take().is_none());
+        pool.set_limit(Pool::CHUNK);
+        taken.into_iter().for_each(|chunk| pool.give(chunk));
+        assert!(!pool.has_room(), "one is out, and no more than one may be");
+        pool.shed();
+        assert_eq!(pool.bytes(), Pool::CHUNK);
     }
 }

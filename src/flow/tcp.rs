@@ -127,6 +127,8 @@ impl Tcp {
     const MOST_ATTEMPTS: u32 = 12;
     /// Repetitions of the SYN-ACK (`tcp_synack_retries`).
     const MOST_SYN_ACKS: u32 = 5;
+    /// Smaller segments are not believed in: each would carry less than its header.
+    const LEAST_MSS: u16 = 64;
     /// Default maximum segment size (RFC 9293 section 3.7.1).
     const DEFAULT_MSS: u16 = 536;
 
@@ -149,7 +151,10 @@ impl Tcp {
             snd_wl: (syn.seq, 0),
             scaled,
             snd_shift: syn.window_scale.unwrap_or(0).min(14),
-            mss: syn.mss.unwrap_or(Self::DEFAULT_MSS).clamp(64, mss.max(64)),
+            mss: syn
+                .mss
+                .unwrap_or(Self::DEFAULT_MSS)
+                .clamp(Self::LEAST_MSS, mss.max(Self::LEAST_MSS)),
             data: Retain::default(),
             base: iss.wrapping_add(1),
             eof: false,
@@ -233,8 +238,12 @@ impl Tcp {
             .wrapping_add(payload.len() as u32)
             .wrapping_add(u32::from(fin));
         let outside = before(self.rcv_edge, seq) || before(end, self.rcv_nxt);
-        if !segment.flags.contains(Flags::ACK) || outside {
+        if outside {
             self.due.ack = true;
+            return arrival;
+        }
+        // RFC 9293 section 3.10.7.4, fifth.
+        if !segment.flags.contains(Flags::ACK) {
             return arrival;
         }
         if self.state == State::SynReceived {
@@ -273,6 +282,31 @@ impl Tcp {
         self.rcv_nxt = self.rcv_nxt.wrapping_add(bytes.len() as u32);
         self.take_fin();
         Some(bytes)
+    }
+
+    /// A link on the way to the app carries no more than `size` bytes a segment: what is on its way is sent again.
+    pub(crate) fn shrink_segments(&mut self, size: u16) {
+        if size < self.mss {
+            self.mss = size.max(Self::LEAST_MSS);
+            self.snd_nxt = self.snd_una;
+            self.timed = None;
+            self.recover = None;
+        }
+    }
+
+    /// Whether bytes at `seq` would have to be kept until those before them come.
+    pub(crate) fn is_early(&self, seq: u32) -> bool {
+        before(self.rcv_nxt, seq)
+    }
+
+    /// Bytes of memory that early bytes take.
+    pub(crate) fn early_weight(&self) -> usize {
+        self.early.as_ref().map_or(0, |early| early.weight())
+    }
+
+    /// Gives up what came early: it was not acknowledged, and the app sends it again.
+    pub(crate) fn discard_early(&mut self) {
+        self.early = None;
     }
 
     /// Room for bytes from the remote end, in the very place they will be sent from.
@@ -338,7 +372,10 @@ impl Tcp {
             State::Parked => return None,
             State::SynReceived => {
                 if !std::mem::take(&mut self.due.syn_ack) {
-                    return None;
+                    return self
+                        .due
+                        .ack
+                        .then(|| self.emit(self.snd_max, Place::default(), false, allowed));
                 }
                 let iss = self.snd_una;
                 self.sent(iss.wrapping_add(1), now);

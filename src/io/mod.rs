@@ -1,10 +1,13 @@
 //! The only place with descriptors, clocks and threads. [`Handle`] is what shells hold.
 
-#[cfg(feature = "cli")]
 pub mod descriptors;
+mod device;
+mod errqueue;
 mod finder;
 #[cfg(any(feature = "jni", feature = "capi"))]
 pub mod foreign;
+mod handshake;
+mod health;
 #[cfg(feature = "cli")]
 mod netlink;
 #[cfg(feature = "cli")]
@@ -21,6 +24,7 @@ mod passing;
 pub mod pcap;
 mod reactor;
 pub mod record;
+mod relayed;
 #[cfg(feature = "cli")]
 pub mod signal;
 mod sink;
@@ -34,22 +38,24 @@ pub mod watch;
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     os::fd::{BorrowedFd, OwnedFd},
     sync::{
-        Arc,
-        mpsc::{self, Sender},
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Sender, SyncSender},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use mio::Waker;
 
 use crate::{
-    engine::{Answer, Config, OwnerId},
+    engine::{Answer, Config, Load, MemoryPressure, Network, OwnerId},
     event::{Event, Proto, QuestionNumber},
     inspect::Rules,
 };
+use health::Health;
 use reactor::Reactor;
 
 pub use crate::wire::Pair;
@@ -84,7 +90,7 @@ pub struct Options {
     /// other, but no packet leaves. It takes and forgets every byte; once a client has ended its side it answers `HTTP/1.1
     /// 204` with the fields `Sink-Bytes` and `Sink-SHA-256`, which tell what has arrived.
     pub sink: Option<SocketAddr>,
-    /// Gets every event, on the engine's thread; must be quick.
+    /// Gets every event, one at a time, most of them on the engine's thread; must be quick.
     pub events: Box<dyn FnMut(Event) + Send>,
 }
 
@@ -93,6 +99,19 @@ pub struct Handle {
     requests: Sender<Request>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<io::Result<()>>>,
+    events: Arc<EventSink>,
+    started: Instant,
+    health: Mutex<Option<Health>>,
+}
+
+/// Whoever gets the events, from whatever thread they come.
+struct EventSink(Mutex<Box<dyn FnMut(Event) + Send>>);
+
+impl EventSink {
+    fn tell(&self, event: Event) {
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (*events)(event);
+    }
 }
 
 /// What a shell asks of the engine's thread.
@@ -101,6 +120,10 @@ enum Request {
     Answer(QuestionNumber, Answer),
     Owner(OwnerId, Vec<Arc<str>>),
     Complain(String),
+    Memory(MemoryPressure),
+    Network(Network),
+    Tun(OwnedFd),
+    Load(SyncSender<Load>),
     Stop,
 }
 
@@ -112,7 +135,9 @@ impl Handle {
     /// Where the poll instance or the thread cannot be made.
     pub fn start(tun: OwnedFd, options: Options) -> io::Result<Handle> {
         let (requests, inbox) = mpsc::channel();
-        let (reactor, waker) = Reactor::new(tun, options, (requests.clone(), inbox))?;
+        let started = Instant::now();
+        let (reactor, waker) = Reactor::new(tun, options, started, (requests.clone(), inbox))?;
+        let events = reactor.events();
         let thread = thread::Builder::new()
             .name("untold".into())
             .spawn(move || reactor.run())?;
@@ -120,6 +145,9 @@ impl Handle {
             requests,
             waker,
             thread: Some(thread),
+            events,
+            started,
+            health: Mutex::new(None),
         })
     }
 
@@ -131,6 +159,44 @@ impl Handle {
     /// Passes on a person's answer to a question.
     pub fn answer(&self, question: QuestionNumber, answer: Answer) {
         self.request(Request::Answer(question, answer));
+    }
+
+    /// Goes on by another network: sockets are protected anew, connections whose own address is gone are reset, those
+    /// that wait for an answer are tried again, and the others stay as they are.
+    pub fn network_changed(&self, network: Network) {
+        self.request(Request::Network(network));
+    }
+
+    /// Goes on with another tun descriptor of the same MTU. What is still to be read from the old one is read, then it is
+    /// closed; no flow is lost. Where the old one has failed, there are two seconds to give a new one before the engine
+    /// ends.
+    pub fn set_tun(&self, tun: OwnedFd) {
+        self.request(Request::Tun(tun));
+    }
+
+    /// Sends probes through the tunnel and tells what became of them as [`Event::Health`]: one at once and one `every` so
+    /// often, in place of those sent before. `socket` must be connected to port 7 of one of [`Config::dns`], by a route
+    /// that leads into the tun; the engine's thread sends its datagrams back.
+    ///
+    /// # Errors
+    /// Where there can be no thread for it.
+    pub fn watch_health(&self, socket: UdpSocket, every: Duration) -> io::Result<()> {
+        let health = Health::start(socket, every, self.started, self.events.clone())?;
+        let mut place = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(health);
+        Ok(())
+    }
+
+    /// What is in use now; `None` where the engine's thread does not answer within a second.
+    pub fn load(&self) -> Option<Load> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.request(Request::Load(answer));
+        answered.recv_timeout(Duration::from_secs(1)).ok()
+    }
+
+    /// Sheds memory, and lowers the limits on it until [`MemoryPressure::None`] is told. No accepted byte is lost.
+    pub fn set_memory_pressure(&self, pressure: MemoryPressure) {
+        self.request(Request::Memory(pressure));
     }
 
     /// Tells whoever gets the events of something that a person can act on, as an [`Event::Error`].

@@ -1,11 +1,13 @@
 //! One thread, one poll instance, one engine.
 
+mod change;
+mod sockets;
+
 use std::{
-    fs::File,
-    io::{self, ErrorKind, IoSlice, Read, Write},
+    io::{self, ErrorKind, IoSlice},
     mem::MaybeUninit,
     net::SocketAddr,
-    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{BorrowedFd, OwnedFd},
     sync::{
         Arc,
         mpsc::{Receiver, Sender},
@@ -13,18 +15,16 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use mio::{Events, Interest, Poll, Token, Waker, unix::SourceFd};
+use mio::{Events, Poll, Token, Waker};
 use socket2::{SockAddr, SockRef};
 
 use super::{
-    Options, Protect, Request,
-    finder::Finder,
-    record::Tape,
-    socket::{Kind, Upstream},
+    EventSink, Options, Protect, Request, descriptors, device::Device, finder::Finder,
+    record::Tape, socket::Upstream,
 };
 use crate::{
     engine::{
-        Command, Engine, Now, SocketEvent, SocketId,
+        Engine, Now, SocketId,
         recording::{Basis, Note},
     },
     event::{ErrorEvent, Event},
@@ -34,11 +34,10 @@ use crate::{
 pub(super) struct Reactor {
     engine: Engine,
     poll: Poll,
-    tun: File,
-    tun_ready: bool,
+    device: Device,
     protect: Box<dyn Protect>,
     sink: Option<SocketAddr>,
-    events: Box<dyn FnMut(Event) + Send>,
+    events: Arc<EventSink>,
     inbox: Receiver<Request>,
     finder: Option<Finder>,
     /// By index of their id.
@@ -66,12 +65,9 @@ impl Clock {
 
 const TUN: Token = Token(0);
 const WAKE: Token = Token(1);
+/// Each socket has two tokens: its own, and that of a connection which it lives by.
 const FIRST_SOCKET: usize = 2;
 
-/// Reads from one socket before the others have their turn.
-const READS_A_TURN: usize = 4;
-/// Datagrams from one socket before the others have their turn.
-const DATAGRAMS_A_TURN: usize = 32;
 /// Parts of one vectored write: a batch of segments at MTU 1500.
 const PARTS: usize = 128;
 
@@ -79,30 +75,30 @@ impl Reactor {
     pub(super) fn new(
         tun: OwnedFd,
         options: Options,
+        started: Instant,
         (requests, inbox): (Sender<Request>, Receiver<Request>),
     ) -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let find = options.owners;
         let finder = find.map(|find| Finder::start(find, requests, waker.clone()));
-        SockRef::from(&tun).set_nonblocking(true)?;
-        poll.registry()
-            .register(&mut SourceFd(&tun.as_raw_fd()), TUN, Interest::READABLE)?;
+        let device = Device::new(tun, TUN, poll.registry())?;
         let mut clock = Clock {
-            started: Instant::now(),
+            started,
             last: Now::default(),
         };
-        let tape = Tape::new(options.record, &options.config, since_epoch());
+        let sockets = descriptors::left();
+        let tape = Tape::new(options.record, &options.config, sockets, since_epoch());
         let mut engine = Engine::new(options.config);
+        engine.set_socket_limit(sockets);
         engine.set_rules(options.rules, clock.read());
         let reactor = Self {
             engine,
             poll,
-            tun: File::from(tun),
-            tun_ready: true,
+            device,
             protect: options.protect,
             sink: options.sink,
-            events: options.events,
+            events: Arc::new(EventSink(options.events.into())),
             inbox,
             finder: finder.transpose()?,
             sockets: Vec::new(),
@@ -116,7 +112,7 @@ impl Reactor {
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         loop {
-            let busy = self.tun_ready || !self.ready.is_empty();
+            let busy = self.device.ready || !self.ready.is_empty();
             let timeout = match self.deadline() {
                 _ if busy => Some(Duration::ZERO),
                 Some(at) => Some(at.saturating_sub(self.clock.started.elapsed())),
@@ -129,7 +125,7 @@ impl Reactor {
             let mut asked = false;
             for event in &events {
                 match event.token() {
-                    TUN => self.tun_ready = true,
+                    TUN => self.device.ready = true,
                     WAKE => asked = true,
                     Token(token) => self.socket_event(token - FIRST_SOCKET, event),
                 }
@@ -139,20 +135,26 @@ impl Reactor {
             }
             self.give_up_on_owners();
             self.pass_time();
-            self.drain()?;
-            if self.tun_ready {
-                if let Err(error) = self.read_tun() {
-                    self.fail(&error);
-                    return Err(error);
-                }
-                self.drain()?;
+            self.drain();
+            if self.device.ready {
+                self.read_tun();
+                self.drain();
             }
             for socket in std::mem::take(&mut self.ready) {
                 self.read_socket(socket);
-                self.drain()?;
+                self.drain();
             }
             self.record();
+            if let Some(error) = self.device.take_end() {
+                self.fail(&error);
+                return Err(error);
+            }
         }
+    }
+
+    /// Who gets the events.
+    pub(super) fn events(&self) -> Arc<EventSink> {
+        self.events.clone()
     }
 
     fn pass_time(&mut self) {
@@ -169,8 +171,9 @@ impl Reactor {
     /// When something is due, on the engine's clock.
     fn deadline(&mut self) -> Option<Duration> {
         let owner = self.finder.as_ref().and_then(Finder::deadline);
-        let owner = owner.map(|at| at.saturating_duration_since(self.clock.started));
-        self.engine.poll_timeout().into_iter().chain(owner).min()
+        let ours = [owner, self.device.deadline()].into_iter().flatten();
+        let ours = ours.map(|at| at.saturating_duration_since(self.clock.started));
+        ours.chain(self.engine.poll_timeout()).min()
     }
 
     /// Tells the engine that owners are unknown which were not found in time.
@@ -197,6 +200,16 @@ impl Reactor {
                     self.tape.answer(now, question, answer);
                     self.engine.answer(question, answer, now);
                 }
+                Request::Memory(pressure) => {
+                    self.tape.note(now, || Note::Memory { pressure });
+                    self.engine.set_memory_pressure(pressure, now);
+                }
+                Request::Network(network) => self.change_network(network, now),
+                Request::Tun(tun) => self.replace_tun(tun),
+                Request::Load(answer) => {
+                    // Whoever asked has given up where this fails.
+                    let _ = answer.try_send(self.engine.load());
+                }
                 Request::Complain(message) => self.say(message),
                 Request::Owner(flow, owner) => {
                     if self
@@ -222,7 +235,7 @@ impl Reactor {
         self.tape.note(now, || Note::Stop);
         self.engine.finish(now);
         // Whatever is left to say on the way out is said as far as the device takes it.
-        let _ = self.drain();
+        self.drain();
         if let Err(error) = self.tape.finish() {
             self.recording_ended(&error);
         }
@@ -250,23 +263,29 @@ impl Reactor {
 
     fn say(&mut self, message: String) {
         let time = self.clock.started.elapsed().as_secs_f64();
-        (self.events)(Event::Error(ErrorEvent { time, message }));
+        self.events.tell(Event::Error(ErrorEvent { time, message }));
     }
 
-    fn read_tun(&mut self) -> io::Result<()> {
+    fn read_tun(&mut self) {
         let mut filled = 0;
+        let mut end = None;
         for slot in self.engine.rx_slots() {
-            match self.tun.read(&mut slot.bytes) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            match self.device.read(&mut slot.bytes) {
                 Ok(len) => slot.len = len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.tun_ready = false;
+                    self.device.ready = false;
                     break;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    end = Some(error);
+                    break;
+                }
             }
             filled += 1;
+        }
+        if let Some(error) = end {
+            self.device.lose(error, self.poll.registry());
         }
         if filled > 0 {
             let now = self.clock.read();
@@ -278,11 +297,10 @@ impl Reactor {
             }
             self.engine.handle_packets(filled, now);
         }
-        Ok(())
     }
 
     /// Does all that the engine wants done.
-    fn drain(&mut self) -> io::Result<()> {
+    fn drain(&mut self) {
         loop {
             while let Some(command) = self.engine.poll_command() {
                 self.command(command);
@@ -291,14 +309,14 @@ impl Reactor {
             while let Some(socket) = self.engine.poll_recv() {
                 self.list(socket);
             }
-            self.write_tun()?;
+            self.write_tun();
             while let Some(event) = self.engine.poll_event() {
                 self.tape.event(&event);
-                (self.events)(event);
+                self.events.tell(event);
             }
             // Sending may have ended flows, and so on: a round that finds nothing is the last one.
             let Some(command) = self.engine.poll_command() else {
-                return Ok(());
+                return;
             };
             self.command(command);
         }
@@ -309,7 +327,7 @@ impl Reactor {
             let result = {
                 let mut parts = [IoSlice::new(&[]); PARTS];
                 let count = self.engine.send_parts(id, &mut parts);
-                match socket(&mut self.sockets, id) {
+                match upstream(&mut self.sockets, id) {
                     Some(socket) => socket.write(&parts[..count]),
                     None => Err(ErrorKind::NotConnected.into()),
                 }
@@ -326,241 +344,63 @@ impl Reactor {
             // The moment of the input that this follows: what an event says must not hang on how fast a socket is.
             self.engine.sent(id, result, self.clock.last);
         }
-        let mut lost = Vec::new();
+        self.send_datagrams();
+    }
+
+    fn send_datagrams(&mut self) {
+        let (mut lost, mut refused) = (Vec::new(), Vec::new());
         while let Some(datagram) = self.engine.poll_datagram() {
-            if let Some(socket) = socket(&mut self.sockets, datagram.socket)
-                && let Err(error) = socket.send_to(datagram.payload, datagram.to)
+            let (id, to) = (datagram.socket, datagram.to);
+            let Some(upstream) = upstream(&mut self.sockets, id) else {
+                continue;
+            };
+            let mut sent = upstream.send_to(datagram.payload, to, datagram.whole);
+            if sent
+                .as_ref()
+                .is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
             {
-                lost.push((datagram.socket, error.kind()));
+                // It may be about an earlier datagram, for somebody else: then this one is sent again. What this machine
+                // refuses by itself is about this one.
+                let told: Vec<_> = std::iter::from_fn(|| upstream.refused()).collect();
+                let own = told.iter().any(|refused| refused.to.port() == 0);
+                if !own && !told.is_empty() {
+                    sent = upstream.send_to(datagram.payload, to, datagram.whole);
+                }
+                for told in told {
+                    let to = if told.to.port() == 0 { to } else { told.to };
+                    refused.push((id, to, told.why));
+                }
+            }
+            if let Err(error) = sent {
+                lost.push((id, error.kind()));
             }
         }
         for (socket, why) in lost {
             self.engine.datagram_lost(socket, why);
         }
+        for (socket, to, why) in refused {
+            self.engine
+                .handle_unreachable(socket, to, why, self.clock.last);
+        }
     }
 
-    fn write_tun(&mut self) -> io::Result<()> {
-        loop {
-            let Some(packet) = self.engine.poll_packet() else {
-                return Ok(());
-            };
+    fn write_tun(&mut self) {
+        let mut end = None;
+        while let Some(packet) = self.engine.poll_packet() {
             let parts = [packet.header, packet.payload];
             self.tape.packet(self.clock.last, false, parts);
-            let parts = parts.map(IoSlice::new);
-            let written = match packet.payload {
-                [] => self.tun.write(packet.header),
-                _ => self.tun.write_vectored(&parts),
-            };
-            match written.map_err(|error| (error.kind(), error)) {
-                Ok(_) => {}
-                Err((ErrorKind::Interrupted, _)) => self.engine.packet_lost(),
+            if let Err(error) = self.device.write(parts) {
                 // A full queue, no memory, an interface that is down for a moment: the packet is lost, as on any link.
-                Err((kind, error)) => match error.raw_os_error() {
-                    Some(libc::EBADF | libc::EBADFD | libc::ENODEV) => {
-                        self.fail(&error);
-                        return Err(error);
-                    }
-                    _ if kind == ErrorKind::BrokenPipe => return Err(error),
-                    _ => self.engine.packet_lost(),
-                },
-            }
-        }
-    }
-
-    fn command(&mut self, command: Command) {
-        let protect = &*self.protect;
-        let (id, opened) = match command {
-            Command::Connect { socket, to } if Some(to) == self.sink => {
-                (socket, Ok(Upstream::sink()))
-            }
-            Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
-            Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
-            Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
-            Command::FindOwner { flow, proto, pair } => {
-                self.tape.wanted(flow, proto, pair);
-                let asked = self
-                    .finder
-                    .as_mut()
-                    .is_some_and(|finder| finder.ask(flow, proto, pair));
-                if !asked {
-                    let now = self.clock.read();
-                    self.tape.owner(now, flow, &[]);
-                    self.engine.handle_owner(flow, Vec::new(), now);
-                }
-                return;
-            }
-            Command::Shutdown { socket: id } => {
-                if let Some(socket) = socket(&mut self.sockets, id) {
-                    socket.shutdown();
-                    self.list(id);
-                }
-                return;
-            }
-            Command::Close { socket, reset } => return self.close(socket, reset),
-        };
-        let opened = opened.and_then(|upstream| {
-            let token = Token(index(id) + FIRST_SOCKET);
-            let interest = match upstream.kind {
-                Kind::Connecting | Kind::Stream => Interest::READABLE | Interest::WRITABLE,
-                Kind::Datagram => Interest::READABLE,
-            };
-            if let Some(fd) = upstream.raw() {
-                let registry = self.poll.registry();
-                registry.register(&mut SourceFd(&fd), token, interest)?;
-            }
-            Ok(upstream)
-        });
-        match opened {
-            Ok(upstream) => {
-                let at = index(id);
-                if self.sockets.len() <= at {
-                    self.sockets.resize_with(at + 1, || None);
-                }
-                let connected = upstream.kind == Kind::Stream;
-                self.sockets[at] = Some((id, upstream));
-                if connected {
-                    self.tell(id, SocketEvent::Connected);
-                }
-            }
-            Err(error) => self.tell(id, SocketEvent::Failed(error.kind())),
-        }
-    }
-
-    /// Tells the engine what happened to a socket.
-    fn tell(&mut self, id: SocketId, event: SocketEvent) {
-        let now = self.clock.read();
-        if self.tape.is_on()
-            && let Some(pair) = self.engine.pair_of(id)
-        {
-            match event {
-                SocketEvent::Connected => self.tape.note(now, || Note::connect(pair, None)),
-                SocketEvent::Failed(kind) => {
-                    self.tape.note(now, || Note::connect(pair, Some(kind)));
-                }
-                SocketEvent::Unreachable(kind) => self.tape.note(now, || Note::broken(pair, kind)),
-                SocketEvent::Writable => {}
-            }
-        }
-        self.engine.handle_socket(id, event, now);
-    }
-
-    fn broken(&mut self, id: SocketId, kind: ErrorKind) {
-        if self.tape.is_on()
-            && let Some(pair) = self.engine.pair_of(id)
-        {
-            self.tape.note(self.clock.last, || Note::broken(pair, kind));
-        }
-    }
-
-    fn close(&mut self, id: SocketId, reset: bool) {
-        let Some(place) = self.sockets.get_mut(index(id)) else {
-            return;
-        };
-        if let Some((_, upstream)) = place.take_if(|(open, _)| *open == id) {
-            if reset {
-                upstream.reset_on_close();
-            }
-            if let Some(fd) = upstream.raw() {
-                // Closing takes it out of the poll instance, too; an error here says that it is out already.
-                let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-            }
-        }
-    }
-
-    fn socket_event(&mut self, at: usize, event: &mio::event::Event) {
-        let Some(Some((id, upstream))) = self.sockets.get_mut(at) else {
-            return;
-        };
-        let id = *id;
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            upstream.readable = true;
-        }
-        let mut told = None;
-        if upstream.kind == Kind::Connecting {
-            told = match upstream.take_error() {
-                Err(error) => Some(SocketEvent::Failed(error.kind())),
-                Ok(()) if upstream.is_connected() => {
-                    upstream.kind = Kind::Stream;
-                    Some(SocketEvent::Connected)
-                }
-                Ok(()) => None,
-            };
-        } else if event.is_writable() {
-            told = Some(SocketEvent::Writable);
-        }
-        if upstream.readable && upstream.kind != Kind::Connecting {
-            self.list(id);
-        }
-        if let Some(told) = told {
-            self.tell(id, told);
-        }
-    }
-
-    /// Puts a socket on the list of those to read from.
-    fn list(&mut self, id: SocketId) {
-        if let Some(Some((open, upstream))) = self.sockets.get_mut(index(id))
-            && *open == id
-            && upstream.readable
-            && !upstream.listed
-        {
-            upstream.listed = true;
-            self.ready.push(id);
-        }
-    }
-
-    fn read_socket(&mut self, id: SocketId) {
-        let Some(Some((open, upstream))) = self.sockets.get_mut(index(id)) else {
-            return;
-        };
-        if *open != id {
-            return;
-        }
-        upstream.listed = false;
-        let now = self.clock.read();
-        match upstream.kind {
-            Kind::Connecting => {}
-            Kind::Stream => {
-                for _ in 0..READS_A_TURN {
-                    // No room: the engine names the socket when there is some.
-                    let Some(room) = self.engine.recv_room(id) else {
-                        return;
-                    };
-                    let result = upstream.read(room).map_err(|error| error.kind());
-                    if result == Err(ErrorKind::Interrupted) {
-                        continue;
-                    }
-                    let more = matches!(result, Ok(1..));
-                    upstream.readable = more;
-                    if let Err(kind) = result
-                        && kind != ErrorKind::WouldBlock
-                        && self.tape.is_on()
-                        && let Some(pair) = self.engine.pair_of(id)
-                    {
-                        self.tape.note(now, || Note::broken(pair, kind));
-                    }
-                    self.engine.received(id, result, now);
-                    if !more {
-                        return;
-                    }
-                }
-            }
-            Kind::Datagram => {
-                for _ in 0..DATAGRAMS_A_TURN {
-                    match upstream.recv_from(self.engine.datagram_room()) {
-                        Ok((len, from)) => self.engine.handle_datagram(id, from, len, now),
-                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            upstream.readable = false;
-                            return;
-                        }
-                        Err(error) => {
-                            let event = SocketEvent::Unreachable(error.kind());
-                            self.engine.handle_socket(id, event, now);
-                        }
-                    }
+                self.engine.packet_lost();
+                let dead = [Some(libc::EBADF), Some(libc::EBADFD), Some(libc::ENODEV)];
+                if dead.contains(&error.raw_os_error()) || error.kind() == ErrorKind::BrokenPipe {
+                    end = Some(error);
                 }
             }
         }
-        self.list(id);
+        if let Some(error) = end {
+            self.device.lose(error, self.poll.registry());
+        }
     }
 }
 
@@ -568,7 +408,7 @@ fn index(id: SocketId) -> usize {
     id.to_bits() as u32 as usize
 }
 
-fn socket(sockets: &mut [Option<(SocketId, Upstream)>], id: SocketId) -> Option<&mut Upstream> {
+fn upstream(sockets: &mut [Option<(SocketId, Upstream)>], id: SocketId) -> Option<&mut Upstream> {
     let (open, upstream) = sockets.get_mut(index(id))?.as_mut()?;
     (*open == id).then_some(upstream)
 }

@@ -56,10 +56,18 @@ pub(super) struct Tape {
 }
 
 impl Tape {
-    /// Begins the recording of an engine with `config`; `wall` is the time since the Unix epoch at its start.
-    pub(super) fn new(recording: Option<Recording>, config: &Config, wall: Duration) -> Self {
+    /// Begins the recording of an engine with `config` and at most `sockets`; `wall` is the time since the Unix epoch at its start.
+    pub(super) fn new(
+        recording: Option<Recording>,
+        config: &Config,
+        sockets: usize,
+        wall: Duration,
+    ) -> Self {
         let record = recording.map(|Recording { mut record, basis }| {
-            record.start(Start::new(config, wall));
+            record.start(Start {
+                sockets: Some(sockets),
+                ..Start::new(config, wall)
+            });
             record.note(Duration::ZERO, &Note::Rules(basis));
             record
         });

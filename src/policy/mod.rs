@@ -21,11 +21,12 @@ mod lists;
 mod model;
 mod nearest;
 mod nets;
+mod proxy;
 mod rules;
 mod to;
 
 pub use check::{Outline, Surroundings, Warning};
-pub use config::{Config, ListSource, Place};
+pub use config::{Config, ListSource, PasswordFile, Place};
 pub use domain::wire_name;
 pub use explain::{Explanation, Reason};
 pub use judge::{Facts, Policy};
@@ -42,6 +43,8 @@ pub struct Limits {
     pub hold_total: usize,
     /// Flows at a time; 65,536.
     pub flows: usize,
+    /// Flows of one app at a time; 32,768.
+    pub flows_per_app: usize,
     /// Bytes of retransmission and send buffers; 64 MiB.
     pub buffers_total: usize,
 }

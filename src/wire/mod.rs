@@ -18,6 +18,6 @@ mod sum;
 mod unreachable;
 
 pub use emit::{MAX_HEADER, TcpOut, emit_echo, emit_tcp, emit_udp};
-pub use packet::{Checksum, Datagram, Echo, Flags, Packet, Pair, Reject, Segment, Span};
+pub use packet::{Checksum, Datagram, Echo, Flags, Packet, Pair, Quoted, Reject, Segment, Span};
 pub use parse::{Captured, parse, parse_captured};
 pub use unreachable::{Unreachable, emit_unreachable};

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, ops::BitOr};
 
+use super::Unreachable;
+
 /// Both ends of a packet, as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pair {
@@ -30,6 +32,8 @@ pub enum Packet {
     Udp(Datagram),
     /// An ICMP or ICMPv6 echo request or reply.
     Echo(Echo),
+    /// An ICMP or ICMPv6 error about a packet that was sent to the app.
+    Unreachable(Quoted),
     /// A fragment: give the packet to [`Reassembler`](super::fragments::Reassembler).
     Fragment,
 }
@@ -139,6 +143,17 @@ pub struct Echo {
     pub payload: Span,
 }
 
+/// What an ICMP error says, and which packet it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// Both ends of the packet that it quotes.
+    pub pair: Pair,
+    /// Transport protocol of that packet, by its IANA number: 6 or 17.
+    pub protocol: u8,
+    /// What became of it.
+    pub why: Unreachable,
+}
+
 /// Why a packet cannot be used. [`Reject::name`] is the word in drop events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -159,7 +174,7 @@ pub enum Reject {
     Options,
     /// A protocol that is not relayed, by its IANA number.
     Protocol(u8),
-    /// An ICMP or ICMPv6 message other than echo, by its type.
+    /// An ICMP or ICMPv6 message other than echo and errors about TCP and UDP, by its type.
     IcmpType(u8),
     /// A source address that no host can have: multicast, broadcast, loopback, unspecified, IPv4-mapped.
     Source,

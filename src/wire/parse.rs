@@ -6,8 +6,9 @@ use etherparse::{TcpSlice, UdpHeaderSlice, err::tcp};
 
 use super::{
     ip::{Ip, Reading},
-    packet::{Checksum, Datagram, Echo, Flags, Packet, Pair, Reject, Segment, Span},
+    packet::{Checksum, Datagram, Echo, Flags, Packet, Pair, Quoted, Reject, Segment, Span},
     sum::Sum,
+    unreachable::Unreachable,
 };
 
 /// Parses one IP packet (no link header).
@@ -43,8 +44,8 @@ fn read(packet: &[u8], reading: Reading) -> Result<Captured, Reject> {
         match (ip.protocol, ip.src) {
             (TCP, _) => Packet::Tcp(tcp(&ip, reading)?),
             (UDP, _) => Packet::Udp(udp(&ip, reading, &mut missing)?),
-            (ICMP, IpAddr::V4(_)) => Packet::Echo(echo(&ip, reading, [8, 0])?),
-            (ICMPV6, IpAddr::V6(_)) => Packet::Echo(echo(&ip, reading, [128, 129])?),
+            (ICMP, IpAddr::V4(_)) => icmp(&ip, reading, [8, 0])?,
+            (ICMPV6, IpAddr::V6(_)) => icmp(&ip, reading, [128, 129])?,
             (other, _) => return Err(Reject::Protocol(other)),
         }
     };
@@ -102,7 +103,7 @@ fn udp(ip: &Ip<'_>, reading: Reading, missing: &mut usize) -> Result<Datagram, R
     })
 }
 
-fn echo(ip: &Ip<'_>, reading: Reading, [request, reply]: [u8; 2]) -> Result<Echo, Reject> {
+fn icmp(ip: &Ip<'_>, reading: Reading, [request, reply]: [u8; 2]) -> Result<Packet, Reject> {
     let &[kind, code, _, _, i0, i1, s0, s1] = ip.payload.first_chunk().ok_or(Reject::Truncated)?;
     if reading == Reading::Verify {
         let sum = match ip.src {
@@ -113,15 +114,62 @@ fn echo(ip: &Ip<'_>, reading: Reading, [request, reply]: [u8; 2]) -> Result<Echo
             return Err(Reject::Checksum);
         }
     }
+    // What a capture says of errors is of no account: nothing is sent to anybody.
+    if reading != Reading::Captured
+        && let Some(why) = error(ip.src, kind, code, [i0, i1, s0, s1])
+    {
+        let quoted = quoted(ip.payload.get(HEADER..).unwrap_or_default(), why);
+        return quoted
+            .map(Packet::Unreachable)
+            .ok_or(Reject::IcmpType(kind));
+    }
     if code != 0 || (kind != request && kind != reply) {
         return Err(Reject::IcmpType(kind));
     }
-    Ok(Echo {
+    Ok(Packet::Echo(Echo {
         pair: pair(ip, 0, 0),
         reply: kind == reply,
         ident: u16::from_be_bytes([i0, i1]),
         sequence: u16::from_be_bytes([s0, s1]),
         payload: span(ip, HEADER, ip.payload.len()),
+    }))
+}
+
+/// What an ICMP message says became of a packet, if it is an error of that kind (RFC 792, RFC 1191, RFC 4443).
+fn error(from: IpAddr, kind: u8, code: u8, rest: [u8; 4]) -> Option<Unreachable> {
+    match (from, kind, code) {
+        (IpAddr::V4(_), 3, 4) => Some(Unreachable::TooBig {
+            mtu: u16::from_be_bytes([rest[2], rest[3]]).into(),
+        }),
+        (IpAddr::V6(_), 2, 0) => Some(Unreachable::TooBig {
+            mtu: u32::from_be_bytes(rest),
+        }),
+        (IpAddr::V4(_), 3, 3) | (IpAddr::V6(_), 1, 4) => Some(Unreachable::Port),
+        (IpAddr::V4(_), 3, 9 | 10 | 13) | (IpAddr::V6(_), 1, 1) => {
+            Some(Unreachable::AdminProhibited)
+        }
+        (IpAddr::V4(_), 3, 0) | (IpAddr::V6(_), 1, 0) => Some(Unreachable::Network),
+        (IpAddr::V4(_), 3, 1) | (IpAddr::V6(_), 1, 3) => Some(Unreachable::Host),
+        _ => None,
+    }
+}
+
+/// The packet that an error quotes, as far as it does.
+fn quoted(packet: &[u8], why: Unreachable) -> Option<Quoted> {
+    let ip = Ip::read(packet, Reading::Captured).ok()?;
+    if ip.fragment.is_some_and(|fragment| fragment.offset > 0) {
+        return None;
+    }
+    let &[s0, s1, d0, d1] = ip.payload.first_chunk()?;
+    let pair = pair(
+        &ip,
+        u16::from_be_bytes([s0, s1]),
+        u16::from_be_bytes([d0, d1]),
+    );
+    matches!(ip.protocol, TCP | UDP).then_some(Quoted {
+        pair,
+        protocol: ip.protocol,
+        why,
     })
 }
 
@@ -203,6 +251,29 @@ mod tests {
 
     const fn v6(last: u8) -> [u8; 16] {
         [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
+    }
+
+    /// Anchor R16: nothing is read or written as if it lay at an even address (tests/on-arm runs this on 32-bit ARM).
+    #[test]
+    fn r16_packets_are_read_and_written_wherever_they_lie() {
+        let packet = v4_tcp(b"payload");
+        let read = |bytes: &[u8]| match parse(bytes, Checksum::Verify) {
+            Ok(Packet::Tcp(segment)) => (segment.pair, segment.seq, segment.payload),
+            other => panic!("{other:?}"),
+        };
+        let expected = read(&packet);
+        let mut room = vec![0; packet.len() + 16];
+        for offset in 0..16 {
+            let here = &mut room[offset..offset + packet.len()];
+            here.copy_from_slice(&packet);
+            assert_eq!(read(here), expected, "{offset}");
+            // The payload's sum stands in the header that goes before it.
+            let payload = expected.2.of(here);
+            let mut header = [0; MAX_HEADER];
+            let n = emit_udp(&mut header, expected.0, payload);
+            let whole = [&header[..n], payload].concat();
+            assert!(parse(&whole, Checksum::Verify).is_ok(), "{offset}");
+        }
     }
 
     fn v4_tcp(payload: &[u8]) -> Vec<u8> {
@@ -307,7 +378,7 @@ mod tests {
             let span = match strict(&packet).unwrap() {
                 Packet::Tcp(segment) => segment.payload,
                 Packet::Udp(datagram) => datagram.payload,
-                Packet::Echo(_) | Packet::Fragment => panic!(),
+                Packet::Echo(_) | Packet::Unreachable(_) | Packet::Fragment => panic!(),
             };
             assert_eq!(span.of(&packet), b"data");
         }
@@ -741,7 +812,7 @@ mod tests {
                     Packet::Tcp(segment) => segment.payload,
                     Packet::Udp(datagram) => datagram.payload,
                     Packet::Echo(echo) => echo.payload,
-                    Packet::Fragment => continue,
+                    Packet::Unreachable(_) | Packet::Fragment => continue,
                 };
                 prop_assert!(span.start <= span.end && span.end as usize <= packet.len());
             }

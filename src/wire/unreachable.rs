@@ -1,4 +1,4 @@
-//! ICMP destination unreachable, by which a refused flow fails fast.
+//! ICMP errors: destination unreachable, by which a refused flow fails fast, and packet too big.
 
 use std::net::IpAddr;
 
@@ -17,11 +17,16 @@ pub enum Unreachable {
     Host,
     /// Nobody listens.
     Port,
-    /// The policy forbids it.
+    /// The policy, or somebody on the way, forbids it.
     AdminProhibited,
+    /// It is longer than a link on the way carries, and may not be fragmented.
+    TooBig {
+        /// Bytes of the longest packet that fits.
+        mtu: u32,
+    },
 }
 
-/// Appends to `out` a whole ICMP(v6) destination-unreachable packet (RFC 792, RFC 1812, RFC 4443) in answer to `offending`
+/// Appends to `out` a whole ICMP(v6) error (RFC 792, RFC 1812, RFC 4443) in answer to `offending`
 /// (the IP packet as read from the tun), from the offender's destination to its source, quoting as much as the RFCs allow.
 /// False, and nothing appended, where no error may be sent: multicast, fragments other than the first, ICMP errors, malformed packets.
 pub fn emit_unreachable(out: &mut Vec<u8>, why: Unreachable, offending: &[u8]) -> bool {
@@ -47,9 +52,15 @@ pub fn emit_unreachable(out: &mut Vec<u8>, why: Unreachable, offending: &[u8]) -
                 Unreachable::Host => 1,
                 Unreachable::Port => 3,
                 Unreachable::AdminProhibited => 13,
+                Unreachable::TooBig { .. } => 4,
             };
             let quote = quote(offending, whole, V4_MAX, 20);
             let mut header = [3, code, 0, 0, 0, 0, 0, 0];
+            if let Unreachable::TooBig { mtu } = why {
+                // RFC 1191 section 4.
+                let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+                header[6..8].copy_from_slice(&mtu.to_be_bytes());
+            }
             let checksum = Sum::default().bytes(&header).bytes(quote).finish();
             header[2..4].copy_from_slice(&checksum);
             out.extend_from_slice(&v4_header(
@@ -74,15 +85,17 @@ pub fn emit_unreachable(out: &mut Vec<u8>, why: Unreachable, offending: &[u8]) -
             if an_error || dst.is_multicast() {
                 return false;
             }
-            let code = match why {
-                Unreachable::Network => 0,
-                Unreachable::AdminProhibited => 1,
-                Unreachable::Host => 3,
-                Unreachable::Port => 4,
+            let (kind, code, mtu) = match why {
+                Unreachable::Network => (1, 0, 0),
+                Unreachable::AdminProhibited => (1, 1, 0),
+                Unreachable::Host => (1, 3, 0),
+                Unreachable::Port => (1, 4, 0),
+                Unreachable::TooBig { mtu } => (2, 0, mtu),
             };
             let quote = quote(offending, whole, V6_MAX, 40);
             let len = quote.len().saturating_add(8);
-            let mut header = [1, code, 0, 0, 0, 0, 0, 0];
+            let [a, b, c, d] = mtu.to_be_bytes();
+            let mut header = [kind, code, 0, 0, a, b, c, d];
             let checksum = Sum::pseudo(ip.dst, ip.src, ICMPV6, len)
                 .bytes(&header)
                 .bytes(quote)
@@ -242,6 +255,41 @@ mod tests {
                 "{offending:02x?}"
             );
             assert_eq!(out, [1]);
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_packet_is_read_back_from_the_error() {
+        use crate::wire::{Checksum, MAX_HEADER, Packet, Pair, Quoted, emit_udp, parse};
+        for (src, dst) in [
+            ("192.0.2.1:4000", "203.0.113.9:7"),
+            ("[2001:db8::1]:4000", "[2001:db8::9]:7"),
+        ] {
+            let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+            let pair = Pair { src, dst };
+            let mut header = [0; MAX_HEADER];
+            let n = emit_udp(&mut header, pair, b"hello");
+            let packet = [&header[..n], b"hello"].concat();
+            for why in [
+                Unreachable::Network,
+                Unreachable::Host,
+                Unreachable::Port,
+                Unreachable::AdminProhibited,
+                Unreachable::TooBig { mtu: 1_300 },
+            ] {
+                let mut error = Vec::new();
+                assert!(emit_unreachable(&mut error, why, &packet));
+                let expected = Packet::Unreachable(Quoted {
+                    pair,
+                    protocol: 17,
+                    why,
+                });
+                assert_eq!(parse(&error, Checksum::Verify), Ok(expected));
+                // An error about an error is never sent.
+                assert!(!emit_unreachable(&mut Vec::new(), why, &error));
+                let cut = error.len() - 12;
+                assert!(parse(&error[..cut], Checksum::Trust).is_err());
+            }
         }
     }
 }

@@ -334,6 +334,7 @@ fn record(file: &str, basis: Basis) {
         dns: Vec::new(),
         resolvers: 0,
         can_ask: true,
+        sockets: None,
     });
     writer.note(Duration::ZERO, &Note::Rules(basis));
     let pair = Pair {
@@ -355,6 +356,7 @@ fn record(file: &str, basis: Basis) {
                     src,
                     dst,
                     error: None,
+                    proxy: None,
                 },
             );
         }

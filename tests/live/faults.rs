@@ -64,36 +64,73 @@ fn bad_links_on_both_sides_at_a_time_alter_nothing() {
     });
 }
 
+#[test]
+fn short_and_long_ways_alter_nothing() {
+    alone(|| {
+        passes_unaltered(&FAR, |faults| Setup {
+            app_side: Some(faults),
+            ..Setup::default()
+        });
+        passes_unaltered(&FAR, |faults| Setup {
+            upstream: Some(faults),
+            ..Setup::default()
+        });
+    });
+}
+
+#[test]
+fn tiny_windows_and_segments_over_bad_links_alter_nothing() {
+    alone(|| {
+        for faults in [CLEAN, WORST] {
+            let world = World::new(Setup {
+                app_side: Some(faults),
+                upstream: Some(faults),
+                ..Setup::default()
+            });
+            // Both kernels announce no more than this, and send no longer segments.
+            let small = "advmss 536 window 1500";
+            world
+                .app
+                .ip(&format!("route replace default dev tun0 {small}"));
+            let way = "default via 192.0.2.1 dev down0";
+            world.server.ip(&format!("route replace {way} {small}"));
+            passes(&world, faults.seed, 64 << 10);
+        }
+    });
+}
+
 fn passes_unaltered(links: &[(Faults, usize)], setup: impl Fn(Faults) -> Setup) {
     for (faults, len) in links {
         let world = World::new(setup(*faults));
         eprintln!("{faults:?}");
-        let sink = Server::start(&world.server, "203.0.113.9:9", server::sink);
-        let source = Server::start(
-            &world.server,
-            "203.0.113.9:19",
-            server::source(faults.seed, *len),
-        );
-        let sink6 = Server::start(&world.server, "[2001:db8::9]:9", server::sink);
-        upload(
-            world.connect(sink.address).expect("the sink listens"),
-            faults.seed,
-            *len,
-        );
-        download(
-            world.connect(source.address).expect("the source listens"),
-            faults.seed,
-            *len,
-        );
-        upload(
-            world.connect(sink6.address).expect("the sink listens"),
-            faults.seed,
-            10_000,
-        );
+        passes(&world, faults.seed, *len);
         for link in world.app_link.iter().chain(&world.upstream_link) {
             eprintln!("{:?}", link.counts());
         }
     }
+}
+
+/// Bytes pass both ways, compared at the end.
+fn passes(world: &World, seed: u64, len: usize) {
+    let sink = Server::start(&world.server, "203.0.113.9:9", server::sink);
+    let source = server::source(seed, len);
+    let source = Server::start(&world.server, "203.0.113.9:19", source);
+    let sink6 = Server::start(&world.server, "[2001:db8::9]:9", server::sink);
+    upload(
+        world.connect(sink.address).expect("the sink listens"),
+        seed,
+        len,
+    );
+    download(
+        world.connect(source.address).expect("the source listens"),
+        seed,
+        len,
+    );
+    upload(
+        world.connect(sink6.address).expect("the sink listens"),
+        seed,
+        10_000,
+    );
 }
 
 const CLEAN: Faults = Faults {
@@ -170,3 +207,24 @@ const WORST: Faults = Faults {
     delay: Duration::from_millis(5),
     jitter: Duration::from_millis(2),
 };
+
+const FAR: [(Faults, usize); 2] = [
+    (
+        Faults {
+            seed: 8,
+            lost: 5,
+            delay: Duration::from_millis(1),
+            ..CLEAN
+        },
+        1 << 20,
+    ),
+    (
+        Faults {
+            seed: 9,
+            lost: 5,
+            delay: Duration::from_millis(300),
+            ..CLEAN
+        },
+        64 << 10,
+    ),
+];

@@ -29,7 +29,7 @@ pub fn alone_with<F: FnOnce()>(programs: &[&str], body: F) {
         return;
     }
     let output = Command::new("timeout")
-        .args(["-s", "KILL", TIME_LIMIT, "unshare"])
+        .args(["-s", "KILL", &time_limit(), "unshare"])
         .args([
             "--net",
             "--mount",
@@ -76,6 +76,12 @@ impl Namespace {
         };
         namespace.ip("link set lo up");
         namespace
+    }
+
+    /// The same one, for whoever outlives this value.
+    pub fn again(&self) -> Self {
+        let file = self.file.try_clone().expect("a descriptor is left");
+        Self { file, ..*self }
     }
 
     /// Runs `ip` with these words.
@@ -193,7 +199,15 @@ fn prepare() {
     run("ip", &["link", "set", "lo", "up"]);
 }
 
+/// Seconds after which a test is killed, with all that it started.
+fn time_limit() -> String {
+    let longer = env::var(LONGER).ok().and_then(|text| text.parse().ok());
+    (TIME_LIMIT + longer.unwrap_or(0u64)).to_string()
+}
+
+/// Says by how many seconds a test may take longer.
+pub const LONGER: &str = "UNTOLD_SOAK_SECONDS";
 /// Says to a test that it is already alone.
 const MARKER: &str = "UNTOLD_LIVE_TEST";
-/// Seconds after which a test is killed, with all that it started.
-const TIME_LIMIT: &str = "240";
+/// Seconds that a test takes at most.
+const TIME_LIMIT: u64 = 240;

@@ -52,6 +52,8 @@ pub struct Setup {
     pub can_ask: bool,
     /// How owners are found.
     pub owners: Option<Box<dyn FindOwner>>,
+    /// What is done to sockets before they are used; by default nothing.
+    pub protect: Option<Box<dyn Protect>>,
     /// No engine: the app's tun leads to the servers through the kernel's own forwarding. With [`DIRECT`]
     /// set that is so for every test, to tell a fault of a test from one of the engine.
     pub direct: bool,
@@ -70,6 +72,7 @@ impl Default for Setup {
             sink: None,
             can_ask: false,
             owners: None,
+            protect: None,
             direct: std::env::var_os(DIRECT).is_some(),
         }
     }
@@ -82,6 +85,8 @@ pub struct World {
     pub server: Namespace,
     pub app_link: Option<FaultLink>,
     pub upstream_link: Option<FaultLink>,
+    /// Another descriptor of the app's tun.
+    pub tun: OwnedFd,
     handle: Option<Handle>,
     events: Arc<Mutex<Vec<Event>>>,
 }
@@ -99,6 +104,7 @@ impl World {
         app.ip("-6 route add default dev tun0");
         name_the_resolver(RESOLVER);
         let mut world = Self {
+            tun: tun.try_clone().expect("a descriptor is left"),
             app,
             relay,
             server,
@@ -144,9 +150,19 @@ impl World {
         );
     }
 
+    /// The running engine.
+    pub fn engine(&self) -> &Handle {
+        self.handle.as_ref().expect("the engine runs")
+    }
+
     /// The events so far.
     pub fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
+    }
+
+    /// Forgets the events so far.
+    pub fn forget_events(&self) {
+        self.events.lock().unwrap().clear();
     }
 
     /// The findings so far.
@@ -195,7 +211,7 @@ impl World {
             owners: setup.owners,
             record: setup.record.map(recording),
             sink: setup.sink,
-            protect: Box::new(Nothing),
+            protect: setup.protect.unwrap_or_else(|| Box::new(Nothing)),
             events: Box::new(move |event| events.lock().unwrap().push(event)),
         };
         self.handle = Some(Handle::start(device, options).expect("the engine starts"));

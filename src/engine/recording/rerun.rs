@@ -9,7 +9,9 @@ use std::{
 
 use super::{Note, Start};
 use crate::{
-    engine::{Answer, Command, Config, Engine, Now, OwnerId, Seeded, SocketEvent, SocketId},
+    engine::{
+        Answer, Command, Config, Engine, Network, Now, OwnerId, Seeded, SocketEvent, SocketId,
+    },
     event::{Event, FlowNumber, Proto, QuestionNumber},
     inspect::Rules,
     wire::{self, Flags, Packet, Pair, Segment},
@@ -68,6 +70,9 @@ impl Rerun {
             resolvers: vec![RESOLVER; start.resolvers.min(MOST_RESOLVERS)],
             can_ask: start.can_ask,
         });
+        if let Some(most) = start.sockets {
+            engine.set_socket_limit(most);
+        }
         let now = Now {
             mono: Duration::ZERO,
             wall: start.began.as_secs(),
@@ -133,10 +138,16 @@ impl Rerun {
                     self.engine.handle_owner(flow, app.clone(), now);
                 }
             }
-            Note::Connect { src, dst, error } => {
-                let event = match error {
-                    None => SocketEvent::Connected,
-                    Some(fault) => SocketEvent::Failed((*fault).into()),
+            Note::Connect {
+                src,
+                dst,
+                error,
+                proxy,
+            } => {
+                let event = match (error, proxy) {
+                    (_, Some(failure)) => SocketEvent::ProxyFailed(*failure),
+                    (None, None) => SocketEvent::Connected,
+                    (Some(fault), None) => SocketEvent::Failed((*fault).into()),
                 };
                 self.socket(*src, *dst, event);
             }
@@ -161,6 +172,14 @@ impl Rerun {
                 let packets = self.began.saturating_add(at).as_secs();
                 self.ahead = wall.saturating_sub(packets).cast_signed()
                     - packets.saturating_sub(*wall).cast_signed();
+            }
+            Note::Memory { pressure } => self.engine.set_memory_pressure(*pressure, now),
+            Note::Network { resolvers } => {
+                let network = Network {
+                    resolvers: vec![RESOLVER; (*resolvers).min(MOST_RESOLVERS)],
+                    nat64: None,
+                };
+                self.engine.network_changed(network, now);
             }
             Note::Stop => self.engine.finish(now),
         }
@@ -262,13 +281,15 @@ impl Rerun {
                 if self.engine.is_own(pair.src.ip()) {
                     self.engine
                         .dns_reply_again(pair.reversed(), payload, self.now);
-                } else if let Some(socket) = self.engine.datagram_socket(Proto::Udp, pair.dst) {
+                } else if let Some(socket) =
+                    self.engine.datagram_socket(Proto::Udp, pair.reversed())
+                {
                     self.datagram(socket, pair.src, payload);
                 }
             }
             Packet::Echo(echo) => {
-                let mut app = echo.pair.dst;
-                app.set_port(echo.ident);
+                let mut app = echo.pair.reversed();
+                app.src.set_port(echo.ident);
                 let message = ip.get(echo.payload.start.saturating_sub(8) as usize..);
                 if let (Some(socket), Some(message)) =
                     (self.engine.datagram_socket(Proto::Icmp, app), message)
@@ -276,7 +297,7 @@ impl Rerun {
                     self.datagram(socket, echo.pair.src, message);
                 }
             }
-            Packet::Fragment => {}
+            Packet::Unreachable(_) | Packet::Fragment => {}
         }
     }
 
@@ -355,7 +376,7 @@ impl Rerun {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Connect { socket, .. } => {
+            Command::Connect { socket, .. } | Command::ConnectVia { socket, .. } => {
                 if let Some(pair) = self.engine.pair_of(socket) {
                     let lane = Lane {
                         socket,
@@ -381,7 +402,10 @@ impl Rerun {
                     self.lanes.remove(&pair);
                 }
             }
-            Command::OpenUdp { .. } | Command::OpenEcho { .. } | Command::Shutdown { .. } => {}
+            Command::OpenUdp { .. }
+            | Command::OpenUdpVia { .. }
+            | Command::OpenEcho { .. }
+            | Command::Shutdown { .. } => {}
         }
     }
 }

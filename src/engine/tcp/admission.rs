@@ -1,15 +1,16 @@
 //! Whether a connection is made at all: its owner, the verdict at its SYN, and questions about it.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+use std::{collections::hash_map::Entry, io::ErrorKind, net::SocketAddr, sync::Arc};
 
-use super::{PARKED, Queued, TcpFlow};
+use super::{PARKED, PROXY, Queued, TcpFlow};
 use crate::{
     engine::{
-        Command, Engine, Owner, OwnerId, Record, SocketId, Wait, Waiter,
+        Command, Engine, OwnerId, Record, SocketId, Wait, Waiter,
         out::Out,
         questions::{Asked, Settled},
+        sockets::Owner,
     },
-    event::{Action, Finding, Proto, Verdict},
+    event::{Action, Failure, Finding, Proto, Verdict},
     flow::{Key, Tcp},
     wire::Segment,
 };
@@ -18,12 +19,14 @@ impl Engine {
     /// Judges a connection at its SYN, and starts it upstream.
     pub(super) fn open(&mut self, syn: &Segment) {
         let pair = syn.pair;
-        if self.flows.len() >= self.limits.flows {
-            self.count("flow_limit");
-            return;
-        }
         if self.upstream(pair.dst).is_none() {
             return self.refuse_segment(syn);
+        }
+        if self.parked >= MOST_PARKED {
+            return self.count("syn_limit");
+        }
+        if !self.flow_room(false) {
+            return self.count("flow_limit");
         }
         let record = self.record(pair, Proto::Tcp);
         let iss = self.random() as u32;
@@ -33,6 +36,7 @@ impl Engine {
             record,
             tcp: Tcp::new(syn, iss, mss),
             socket: self.sockets.insert(Owner::Tcp(key)),
+            app: None,
             stream: None,
             out: Out::default(),
             opened: false,
@@ -41,6 +45,8 @@ impl Engine {
             asking,
             gave_up: false,
             noted: 0,
+            parked: true,
+            proxied: false,
             writable: false,
             finished: false,
             shut: false,
@@ -52,6 +58,7 @@ impl Engine {
             parked_until: Some(self.now.mono + PARKED),
             armed: None,
         });
+        self.parked += 1;
         self.by_pair.insert(pair, key);
         if self.wants_owner() {
             if let Some(flow) = self.flows.get_mut(key) {
@@ -78,7 +85,45 @@ impl Engine {
         {
             flow.wait = Wait::Nothing;
             flow.record.facts.app = owner;
+            match self
+                .apps
+                .join(&flow.record.facts.app, self.limits.flows_per_app)
+            {
+                Ok(app) => flow.app = app,
+                Err(()) => {
+                    self.count("app_flow_limit");
+                    return self.forget_flow(key);
+                }
+            }
+            if let Some(tally) = self.apps.get_mut(flow.app) {
+                tally.parked += 1;
+                if tally.parked > MOST_PARKED_PER_APP {
+                    self.count("syn_limit");
+                    return self.forget_flow(key);
+                }
+            }
             self.admit(key);
+        }
+    }
+
+    /// A connection's SYN no longer waits.
+    pub(super) fn unpark(&mut self, key: Key) {
+        if let Some(flow) = self.flows.get_mut(key)
+            && std::mem::take(&mut flow.parked)
+        {
+            let dst = flow.record.pair.dst;
+            if std::mem::take(&mut flow.proxied)
+                && let Entry::Occupied(mut waiting) = self.proxied.entry(dst)
+            {
+                *waiting.get_mut() -= 1;
+                if *waiting.get() == 0 {
+                    waiting.remove();
+                }
+            }
+            self.parked -= 1;
+            if let Some(tally) = self.apps.get_mut(flow.app) {
+                tally.parked -= 1;
+            }
         }
     }
 
@@ -100,23 +145,77 @@ impl Engine {
             return;
         };
         flow.record.verdict = verdict;
-        flow.opened = true;
-        let (socket, dst) = (flow.socket, flow.record.pair.dst);
-        if let Some(to) = self.upstream(dst) {
-            self.commands.push_back(Command::Connect {
-                socket: SocketId(socket),
-                to,
-            });
+        let socket = SocketId(flow.socket);
+        let via = self
+            .flows
+            .get(key)
+            .and_then(|flow| self.route(&flow.record));
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        if via.is_some() {
+            flow.parked_until = Some(self.now.mono + PROXY);
+        }
+        flow.record.via = via;
+        if !self.socket_room() {
+            self.count("socket_limit");
+            return self.refuse_flow(key, ErrorKind::ConnectionRefused);
+        }
+        if !self.proxy_room(key) {
+            self.count("proxy_limit");
+            return self.fail_flow(key, Failure::ProxyRefused);
+        }
+        let Some(command) = self.way_out(key) else {
+            return self.fail_flow(key, Failure::ProxyUnreachable);
+        };
+        if let Some(flow) = self.flows.get_mut(key) {
+            flow.opened = true;
+            self.open_socket(socket, command);
         }
         self.arm(key);
     }
 
-    /// A parked connection that may not be: reset at once, so that the app fails fast.
+    /// Whether one more connection to the same remote end may wait for a proxy; it counts from now on. A proxy whose own
+    /// connections come through the tunnel, and are led to it again, would otherwise go round in circles.
+    fn proxy_room(&mut self, key: Key) -> bool {
+        let Some(flow) = self.flows.get_mut(key) else {
+            return false;
+        };
+        if flow.record.via.is_none() {
+            return true;
+        }
+        let waiting = self.proxied.entry(flow.record.pair.dst).or_default();
+        if *waiting >= MOST_PROXIED {
+            return false;
+        }
+        *waiting += 1;
+        flow.proxied = true;
+        true
+    }
+
+    /// A parked connection that may not be: reset at once, so that the app fails fast, unless it fails again and again.
     pub(super) fn refuse_connection(&mut self, key: Key, verdict: Verdict) {
         if let Some(flow) = self.flows.get_mut(key) {
             flow.record.verdict = verdict;
-            self.refuse_flow(key, ErrorKind::ConnectionRefused);
+            match self.is_told_again(key) {
+                true => self.refuse_flow(key, ErrorKind::ConnectionRefused),
+                false => self.forget_flow(key),
+            }
         }
+    }
+
+    /// Whether an app is told once more that a parked connection is not to be; otherwise that is counted.
+    pub(super) fn is_told_again(&mut self, key: Key) -> bool {
+        let Some(flow) = self.flows.get(key) else {
+            return false;
+        };
+        let facts = &flow.record.facts;
+        let what = (facts.proto, facts.app.first(), facts.dst);
+        let told = self.backoff.answers(what, self.now.mono);
+        if !told {
+            self.count("backed_off");
+        }
+        told
     }
 
     /// Puts the question that `verdict` wants put, about what was found or, where nothing was, the connection.
@@ -192,9 +291,9 @@ impl Engine {
     }
 
     /// Where a connection to `dst` really goes; `None` where nobody listens.
-    pub(super) fn upstream(&self, dst: SocketAddr) -> Option<SocketAddr> {
+    pub(in crate::engine) fn upstream(&self, dst: SocketAddr) -> Option<SocketAddr> {
         match self.is_own(dst.ip()) {
-            false => Some(dst),
+            false => Some(self.outward(dst)),
             true if dst.port() == 53 => self.config.resolvers.first().copied(),
             true => None,
         }
@@ -219,7 +318,21 @@ impl Engine {
             {
                 flow.record.verdict = verdict;
                 self.block(key);
+            } else if self
+                .flows
+                .get(key)
+                .is_some_and(|flow| flow.opened && self.is_astray(&flow.record))
+            {
+                // Whoever connects again goes the new way.
+                self.block(key);
             }
         }
     }
 }
+
+/// SYNs that wait at a time, over all apps; one beyond is lost, and its kernel sends it again.
+const MOST_PARKED: usize = 4_096;
+/// Connections to one remote end that wait for a proxy at a time.
+const MOST_PROXIED: usize = 64;
+/// SYNs that wait at a time of one app.
+const MOST_PARKED_PER_APP: usize = 1_024;

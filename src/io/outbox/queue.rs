@@ -43,8 +43,12 @@ impl Queue {
     }
 
     fn make_room(&mut self) {
-        let flow =
-            |event: &Event| matches!(event, Event::Flow(_) | Event::Name(_) | Event::Drop(_));
+        let flow = |event: &Event| {
+            matches!(
+                event,
+                Event::Flow(_) | Event::Name(_) | Event::Drop(_) | Event::Health(_)
+            )
+        };
         let finding = |event: &Event| matches!(event, Event::Finding(_));
         let error = |event: &Event| matches!(event, Event::Error(_));
         let _ = self.lose(flow) || self.lose(finding) || self.lose_settled() || self.lose(error);
@@ -86,6 +90,7 @@ fn time(event: &Event) -> f64 {
         Event::Name(event) => event.time,
         Event::Drop(event) => event.time,
         Event::Error(event) => event.time,
+        Event::Health(event) => event.time,
     }
 }
 
@@ -96,7 +101,7 @@ const UNREAD: &str = "unread";
 mod tests {
     use super::*;
     use crate::event::{
-        Action, AnswerEvent, AnsweredBy, AskEvent, ErrorEvent, NameEvent, Proto, Scope,
+        Action, AnswerEvent, AnsweredBy, AskEvent, ErrorEvent, HealthEvent, NameEvent, Proto, Scope,
     };
 
     fn name(n: usize) -> Event {
@@ -167,6 +172,23 @@ mod tests {
         assert!(queue.is_empty());
         queue.push(name(0));
         assert_eq!(drain(&mut queue), [name(0)], "a loss is told once");
+    }
+
+    #[test]
+    fn probes_make_room_for_what_matters_more() {
+        let mut queue = Queue::default();
+        for probe in 0..Queue::MOST {
+            queue.push(Event::Health(HealthEvent {
+                time: probe as f64,
+                healthy: true,
+                latency: Some(0.001),
+            }));
+        }
+        queue.push(error());
+        let events = drain(&mut queue);
+        assert!(matches!(&events[0], Event::Drop(lost) if lost.count == 1));
+        assert!(matches!(&events[1], Event::Health(oldest) if oldest.time == 1.0));
+        assert_eq!(events.last(), Some(&error()));
     }
 
     #[test]

@@ -23,6 +23,7 @@ fn every_key_is_read() {
             hold_per_app = "2 MiB"
             hold_total = "8 MiB"
             flows = 1000
+            flows_per_app = 900
             buffers_total = "32 MiB"
             [[rule]]
             app = "uid:010123"
@@ -60,6 +61,7 @@ fn every_key_is_read() {
         hold_per_app: 2 << 20,
         hold_total: 8 << 20,
         flows: 1000,
+        flows_per_app: 900,
         buffers_total: 32 << 20,
     };
     assert_eq!(config.limits(), limits);
@@ -73,7 +75,7 @@ fn every_key_is_read() {
     let second = "port = \"443\", sends = [\"*\"], action = \"ask\"";
     assert_eq!(
         rules,
-        [(1, Some(16), first.into()), (2, Some(23), second.into())]
+        [(1, Some(17), first.into()), (2, Some(24), second.into())]
     );
     let lists: Vec<_> = config
         .lists()
@@ -89,7 +91,7 @@ fn every_key_is_read() {
     );
     assert_eq!(
         config.lists()[1].error("cannot be read").to_string(),
-        "p.toml:34:22: cannot be read"
+        "p.toml:35:22: cannot be read"
     );
 }
 
@@ -105,6 +107,7 @@ fn an_empty_file_is_the_default_policy() {
             hold_per_app: 4_194_304,
             hold_total: 16_777_216,
             flows: 65_536,
+            flows_per_app: 32_768,
             buffers_total: 67_108_864,
         }
     );
@@ -175,7 +178,7 @@ fn every_fault_is_told_with_line_column_and_remedy() {
         ),
         (
             "[limits]\nhold = 3",
-            "2:1: unknown key `hold` in [limits]: expected one of hold_per_flow, hold_per_app, hold_total, flows, buffers_total",
+            "2:1: unknown key `hold` in [limits]: expected one of hold_per_flow, hold_per_app, hold_total, flows, flows_per_app, buffers_total",
         ),
         (
             "[limits]\nhold_total = \"16 MB\"",

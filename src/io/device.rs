@@ -1,0 +1,100 @@
+//! The descriptor that packets come from and go to, which may be replaced while they do.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, IoSlice, Read, Write},
+    os::fd::{AsRawFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use mio::{Interest, Registry, Token, unix::SourceFd};
+use socket2::SockRef;
+
+/// A tun, or none for the moment between the end of one and its successor.
+pub(super) struct Device {
+    file: Option<File>,
+    token: Token,
+    /// Whether a read may give something (edge-triggered).
+    pub(super) ready: bool,
+    /// When the last one ended, and why.
+    lost: Option<(Instant, io::Error)>,
+}
+
+impl Device {
+    pub(super) fn new(tun: OwnedFd, token: Token, registry: &Registry) -> io::Result<Self> {
+        let file = register(tun, token, registry)?;
+        Ok(Self {
+            file: Some(file),
+            token,
+            ready: true,
+            lost: None,
+        })
+    }
+
+    /// Goes on with another descriptor; the old one is closed, whatever happens.
+    pub(super) fn replace(&mut self, tun: OwnedFd, registry: &Registry) -> io::Result<()> {
+        self.close(registry);
+        self.file = Some(register(tun, self.token, registry)?);
+        (self.ready, self.lost) = (true, None);
+        Ok(())
+    }
+
+    /// The descriptor is of no use any more: it is closed, and a successor is waited for.
+    pub(super) fn lose(&mut self, why: io::Error, registry: &Registry) {
+        self.close(registry);
+        self.ready = false;
+        self.lost.get_or_insert((Instant::now(), why));
+    }
+
+    /// When no successor is waited for any longer.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lost.as_ref().map(|(at, _)| *at + PATIENCE)
+    }
+
+    /// Why the device ended, where no successor came in time.
+    pub(super) fn take_end(&mut self) -> Option<io::Error> {
+        self.lost
+            .take_if(|(at, _)| at.elapsed() >= PATIENCE)
+            .map(|(_, why)| why)
+    }
+
+    /// Reads one packet.
+    pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let Some(file) = &mut self.file else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        match file.read(room)? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            len => Ok(len),
+        }
+    }
+
+    /// Writes one packet, in two parts.
+    pub(super) fn write(&mut self, [header, payload]: [&[u8]; 2]) -> io::Result<usize> {
+        let Some(file) = &mut self.file else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        match payload {
+            [] => file.write(header),
+            _ => file.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]),
+        }
+    }
+
+    fn close(&mut self, registry: &Registry) {
+        if let Some(file) = self.file.take() {
+            // Before it is closed, so that no event of whoever gets its number next is taken for one of this; an error
+            // says that the poll instance does not have it any more.
+            let _ = registry.deregister(&mut SourceFd(&file.as_raw_fd()));
+        }
+    }
+}
+
+fn register(tun: OwnedFd, token: Token, registry: &Registry) -> io::Result<File> {
+    SockRef::from(&tun).set_nonblocking(true)?;
+    let file = File::from(tun);
+    registry.register(&mut SourceFd(&file.as_raw_fd()), token, Interest::READABLE)?;
+    Ok(file)
+}
+
+/// How long a successor is waited for: a shell that sets its tunnel up anew has it within a moment.
+const PATIENCE: Duration = Duration::from_secs(2);
