@@ -60,7 +60,7 @@ fn scores(sample: &[u8], top: u8) -> [i32; HALF] {
     transform(&mut scores);
     // Under such a key the others have their highest bit set.
     let others = others.wrapping_mul(NO_TEXT);
-    scores.map(|score| (score / HALF as i32).wrapping_add(others))
+    scores.map(|score| score.wrapping_shr(HALF.ilog2()).wrapping_add(others))
 }
 
 /// The Walsh-Hadamard transform, in place; twice, it multiplies by [`HALF`].
