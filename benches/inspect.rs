@@ -3,9 +3,10 @@
 
 mod payload;
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use divan::{Bencher, black_box, counter::BytesCount};
+use flate2::{Compression, write::GzEncoder};
 use payload::Content;
 use untold::{
     decode::{self, Budget, Scratch, Window},
@@ -71,21 +72,29 @@ fn stream(bencher: Bencher<'_, '_>, case: &Case) {
         .bench_local(|| send(&rules, &bytes, case.chunk));
 }
 
-#[divan::bench]
-fn json_post_of_2_kb(bencher: Bencher<'_, '_>) {
+/// A whole message of 2 KB of JSON, as it is and compressed.
+#[divan::bench(args = [false, true])]
+fn json_post_of_2_kb(bencher: Bencher<'_, '_>, gzip: bool) {
     let inspector = Inspector::new(rules());
     let mut body = Content::Json.make(1998);
     body.extend_from_slice(b"]}");
+    let mut headers = vec![
+        (
+            "User-Agent",
+            "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko)",
+        ),
+        ("Content-Type", "application/json"),
+    ];
+    if gzip {
+        headers.push(("Content-Encoding", "gzip"));
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&body).expect("a vector takes all");
+        body = encoder.finish().expect("a vector takes all");
+    }
     let request = Request {
         method: "POST",
         url: "https://telemetry.example/v2/collect?app=com.example.reader",
-        headers: &[
-            (
-                "User-Agent",
-                "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko)",
-            ),
-            ("Content-Type", "application/json"),
-        ],
+        headers: &headers,
         body: &[&body],
     };
     bencher.bench_local(|| inspector.request(black_box(&request)));

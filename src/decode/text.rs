@@ -198,9 +198,9 @@ impl Text<'_> {
         chain
     }
 
-    /// The parts of the text that stand for themselves: decoded runs from their first character on, bodies of a multipart
-    /// message, or all of it.
-    pub(super) fn parts(&self) -> impl Iterator<Item = Range<usize>> {
+    /// The parts of the text that stand for themselves and have `shortest` bytes or more: decoded runs from their first
+    /// character on, bodies of a multipart message, or all of it.
+    pub(super) fn parts(&self, shortest: usize) -> impl Iterator<Item = Range<usize>> {
         let segments = match self.origin {
             Origin::Runs { segments, .. } => segments,
             Origin::Window(_) | Origin::Decoded { .. } => &[],
@@ -212,7 +212,8 @@ impl Text<'_> {
             .filter(|(segment, _)| segment.layer.is_whole())
             .map(|(segment, end)| segment.start..end.saturating_sub(1));
         let all = segments.is_empty().then_some(0..self.bytes.len());
-        whole.chain(all).flat_map(|part| self.bodies(part))
+        let parts = whole.chain(all).filter(move |part| part.len() >= shortest);
+        parts.flat_map(|part| self.bodies(part))
     }
 
     /// The bodies of a part that is a multipart message, or the part.

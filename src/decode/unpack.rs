@@ -43,7 +43,7 @@ impl Walk<'_> {
         let mut rest = self.marked(text, first, depth);
         rest = rest.max(self.utf16(text, skim, depth));
         if !text.cut && !text.open {
-            for part in text.parts() {
+            for part in text.parts(SHORTEST) {
                 self.unmarked(text, part, depth);
             }
         }
