@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    event::{Action, Kind, Proto},
+    event::{Action, Kind, Place, Proto},
     policy::Config,
 };
 
@@ -16,6 +16,8 @@ const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+/// Fields of this many make a section longer than is shown.
+const MANY: usize = 4_000;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
@@ -225,6 +227,11 @@ fn reads_fields_that_cannot_be_followed_as_they_stand() {
     let mut flood = frame(HEADERS, END_STREAM, 1, &field(":path", "/"));
     flood.extend(frame(CONTINUATION, 0, 1, b"").repeat(5_000));
     flood.extend(frame(CONTINUATION, END_HEADERS, 1, &field("x-id", IMEI)));
+    let cut = field("x-id", IMEI);
+    let (begun, rest) = cut.split_at(9);
+    let mut flood_in_a_field = frame(HEADERS, END_STREAM, 1, begun);
+    flood_in_a_field.extend(frame(CONTINUATION, 0, 1, b"").repeat(5_000));
+    flood_in_a_field.extend(frame(CONTINUATION, END_HEADERS, 1, rest));
     // One byte each for an entry of 4,000 bytes.
     let mut bomb = vec![0x40, 1, b'a', 0x7f, 0xa1, 0x1e];
     bomb.extend([b'b'; 4000]);
@@ -233,6 +240,7 @@ fn reads_fields_that_cannot_be_followed_as_they_stand() {
     for (what, bytes) in [
         ("a section of 75 KB", continued(END_HEADERS, &big)),
         ("frames without end", flood),
+        ("frames without end in a field", flood_in_a_field),
         ("a bomb", continued(END_HEADERS, &bomb)),
         (
             "a table of 128 KiB",
@@ -249,6 +257,44 @@ fn reads_fields_that_cannot_be_followed_as_they_stand() {
         assert!(told.contains(&Notice::Opaque(Opaque::Budget)), "{what}");
         flow.send(&request(3, END_STREAM, &[("x-mail", EMAIL)]));
         assert_eq!(flow.findings().len(), 2, "{what}: what follows is read too");
+    }
+}
+
+#[test]
+fn reads_a_damaged_section_in_the_same_way_whatever_pieces_it_comes_in() {
+    let allow = rules("allow");
+    let fields = |last: &[u8]| [&field("x-id", IMEI), &field("x-mail", EMAIL), last].concat();
+    let [bad_index, bad_length] = [&[0xff, 0x00][..], &[0x0f, 0xff, 0xff, 0xff, 0xff, 0x7f]];
+    let bad_string = [0x00, 0x82, 0xff, 0xff, b'a'];
+    let many = field("x-id", IMEI).repeat(MANY);
+    for block in [
+        fields(bad_index),
+        fields(bad_length),
+        fields(&bad_string),
+        [&field("x-mail", EMAIL)[..], &many].concat(),
+    ] {
+        let mut told: Vec<Vec<(Kind, Place)>> = Vec::new();
+        let mut bytes = Vec::new();
+        for (number, part) in block.chunks(16_000).enumerate() {
+            let (kind, ends) = match number {
+                0 => (HEADERS, END_STREAM),
+                _ => (CONTINUATION, 0),
+            };
+            let is_last = (number + 1) * 16_000 >= block.len();
+            let flags = ends | if is_last { END_HEADERS } else { 0 };
+            bytes.extend(frame(kind, flags, 1, part));
+        }
+        for step in [bytes.len(), 1400, 61, 7, 1] {
+            let mut flow = connection(&allow);
+            for piece in bytes.chunks(step) {
+                flow.send(piece);
+            }
+            assert!(flow.notices.contains(&Notice::Opaque(Opaque::Budget)));
+            let found = flow.findings().into_iter();
+            told.push(found.map(|(kind, place, ..)| (kind, place)).collect());
+        }
+        assert!(told.iter().all(|same| *same == told[0]), "{told:?}");
+        assert!(told[0].contains(&(Kind::Email, Place::Header)));
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     opened::{Opened, Outcome},
@@ -42,17 +42,23 @@ pub(super) struct Scanner {
     kept: Option<Box<Kept>>,
     /// What decoders of this text may take of the pool.
     room: usize,
+    /// Position in the text where the first hit ends that what comes next decides on.
+    undecided: Option<u64>,
+    /// Where the last registered value that was told stands in the text itself.
+    told: Range<u64>,
 }
 
 /// The beginning of a container that is encoded in the text, from which it must be read again when more is there.
 struct Kept {
     /// Where it begins, as a position in the text.
     start: u64,
+    /// Where `bytes` begin: names of values may stand in front of it.
+    from: u64,
     /// How far it was read.
     read: u64,
     /// From where on the text waited when it was read.
     waits: u64,
-    /// Its bytes that were released.
+    /// Its bytes that were released, and those in front.
     bytes: Vec<u8>,
     _lease: Lease,
 }
@@ -107,6 +113,8 @@ impl Scanner {
             opened: None,
             kept: None,
             room: Pool::FLOW,
+            undecided: None,
+            told: 0..0,
         }
     }
 
@@ -174,7 +182,7 @@ impl Scanner {
         if self.kept.is_some() || rest.keep == 0 || (all && piece.tail == Tail::Closed) {
             return rest.hold.max(waits);
         }
-        self.keep(rest, piece, unit);
+        self.keep(rest, piece, detector, unit);
         if all {
             return rest.hold;
         }
@@ -183,19 +191,23 @@ impl Scanner {
     }
 
     /// Begins to keep what a container inside encodings begins with.
-    fn keep(&mut self, rest: Rest, piece: &Piece<'_>, unit: &mut Unit) {
+    fn keep(&mut self, rest: Rest, piece: &Piece<'_>, detector: &Detector, unit: &mut Unit) {
         let end = self.released + piece.text.len() as u64;
         let start = end - rest.keep as u64;
-        let back = self.released.saturating_sub(start) as usize;
+        let first = self.released - self.carry.len() as u64;
+        let from = start
+            .saturating_sub(detector.context() as u64)
+            .max(first.min(start));
         let (_, budget, scratch) = unit.parts();
         let lease = scratch.pool().lease(KEPT).filter(|_| self.room >= KEPT);
-        match (lease, self.carry.len().checked_sub(back)) {
-            (Some(lease), Some(from)) => {
+        match lease.filter(|_| from >= first) {
+            Some(lease) => {
                 self.kept = Some(Box::new(Kept {
                     start,
+                    from,
                     read: end,
                     waits: end - rest.hold as u64,
-                    bytes: self.carry[from..].to_vec(),
+                    bytes: self.carried_from(from).to_vec(),
                     _lease: lease,
                 }));
             }
@@ -215,16 +227,14 @@ impl Scanner {
             return 0;
         };
         let end = self.released + piece.text.len() as u64;
-        let first = kept.start.saturating_sub(self.released) as usize;
+        let first = kept.from.saturating_sub(self.released) as usize;
         let mut joined = std::mem::take(&mut kept.bytes);
         let carried = joined.len();
         joined.extend_from_slice(&piece.text[first.min(piece.text.len())..]);
         let view = View {
             bytes: &joined,
-            from: ((kept.read - kept.start) as usize)
-                .saturating_sub(RESETTLED)
-                .min(joined.len()),
-            cut: kept.start > 0,
+            from: (self.settled(kept.read).saturating_sub(kept.from) as usize).min(joined.len()),
+            cut: kept.from > 0,
             first: first as isize - carried as isize,
             is_last: true,
             streams,
@@ -236,8 +246,10 @@ impl Scanner {
             joined.truncate(carried);
             // What else the text holds was read with it: only what began there is kept on.
             let start = (end - rest.keep as u64).max(kept.start);
-            joined.drain(..joined.len().min((start - kept.start) as usize));
-            kept.start = start;
+            let from = start.saturating_sub(detector.context() as u64);
+            let from = from.max(kept.from);
+            joined.drain(..joined.len().min((from - kept.from) as usize));
+            (kept.start, kept.from) = (start, from);
             kept.read = end;
             kept.waits = end - rest.hold as u64;
             kept.bytes = joined;
@@ -259,7 +271,8 @@ impl Scanner {
         unit: &mut Unit,
     ) -> (Rest, bool) {
         let context = detector.context();
-        let known = piece.known.saturating_sub(RESETTLED);
+        let settled = self.settled(self.released + piece.known as u64);
+        let known = settled.saturating_sub(self.released) as usize;
         let view = View {
             bytes: piece.text,
             from: known,
@@ -291,7 +304,8 @@ impl Scanner {
         joined.extend_from_slice(&self.carry);
         joined.extend_from_slice(&piece.text[..near]);
         let from = if known == 0 {
-            carried.saturating_sub(RESETTLED)
+            let back = self.released.saturating_sub(settled);
+            carried.saturating_sub(RESETTLED.max(back as usize))
         } else {
             carried + known
         };
@@ -470,7 +484,7 @@ impl Scanner {
         self.released += text.len() as u64;
         self.carry_on(text, context);
         if let Some(kept) = &mut self.kept {
-            let skip = kept.start.saturating_sub(self.released - text.len() as u64) as usize;
+            let skip = kept.from.saturating_sub(self.released - text.len() as u64) as usize;
             kept.bytes
                 .extend_from_slice(text.get(skip..).unwrap_or_default());
         }
@@ -478,7 +492,7 @@ impl Scanner {
         let first = self
             .kept
             .as_ref()
-            .map_or(first, |kept| first.min(kept.start));
+            .map_or(first, |kept| first.min(kept.from));
         let before = self.stretches.partition_point(|(from, _)| *from <= first);
         self.stretches.drain(..before.saturating_sub(1));
     }
@@ -504,8 +518,15 @@ impl Scanner {
         &self.carry
     }
 
+    /// Up to which position of the text all is settled, where it was searched to `known`.
+    fn settled(&self, known: u64) -> u64 {
+        let settled = known.saturating_sub(RESETTLED as u64);
+        self.undecided
+            .map_or(settled, |undecided| undecided.min(settled))
+    }
+
     fn view(
-        &self,
+        &mut self,
         view: View<'_>,
         piece: &Piece<'_>,
         detector: &Detector,
@@ -527,7 +548,14 @@ impl Scanner {
         let (found, budget, scratch) = unit.parts();
         let mut hits: Vec<Hit> = Vec::new();
         let mut named: Vec<Seen> = Vec::new();
-        decode::walk(window, scratch, budget, &mut |text, skim| {
+        let mut undecided: Option<u64> = None;
+        let mut wait_for = |at: u64| undecided = Some(undecided.map_or(at, |first| first.min(at)));
+        let mut told = self.told.clone();
+        let position = |text: &Text<'_>, index: usize| {
+            let at = view.first as i64 + text.origin(index) as i64;
+            self.released.saturating_add_signed(at)
+        };
+        let rest = decode::walk(window, scratch, budget, &mut |text, skim| {
             hits.clear();
             detector.search(text.bytes, text.from, &mut hits);
             let mut hold = if text.open && view.is_last {
@@ -556,7 +584,14 @@ impl Scanner {
             // What is registered is told as that, and not as what it looks like besides.
             named.retain(|seen| {
                 let same = |hit: &&Hit| hit.start < seen.value.end && seen.value.start < hit.end;
-                seen.sighting.confidence == Confidence::Exact || !hits.iter().any(|hit| same(&hit))
+                let was_told = || {
+                    let at = |index| position(text, index);
+                    text.outer(seen.value.start).is_none()
+                        && self.told.start < at(seen.value.end)
+                        && at(seen.value.start) < self.told.end
+                };
+                seen.sighting.confidence == Confidence::Exact
+                    || !(hits.iter().any(|hit| same(&hit)) || was_told())
             });
             for hit in &hits {
                 if text.cut && hit.start == 0
@@ -574,7 +609,11 @@ impl Scanner {
                 }
                 if undecided && tail == Tail::Open {
                     hold = hold.max(text.bytes.len() - hit.start);
+                    wait_for(position(text, hit.end.saturating_sub(1)));
                     continue;
+                }
+                if text.outer(hit.start).is_none() {
+                    told = position(text, hit.start)..position(text, hit.end);
                 }
                 let sighting = detector.describe(hit.needle);
                 found.see(sighting, self.place, true, || place(hit.start));
@@ -588,12 +627,18 @@ impl Scanner {
                 }
                 if seen.open && text.open && tail == Tail::Open {
                     hold = hold.max(text.bytes.len() - seen.start);
+                    wait_for(position(text, seen.end.saturating_sub(1)));
                     continue;
                 }
                 found.see(&seen.sighting, self.place, seen.alone, || place(seen.start));
             }
             hold
-        })
+        });
+        if view.is_last {
+            self.undecided = undecided;
+        }
+        self.told = told;
+        rest
     }
 
     /// Whether the byte at `index` of a view belongs to another text.

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod effort;
+mod pieces;
 mod wrapping;
 
 pub(super) const IMEI: &str = "490154203237518";

@@ -349,7 +349,7 @@ impl Stream {
 /// A ClientHello in what is new: its bytes that went before, and the index of its first byte in `rest` (or 0).
 fn find_hello(carried: &[u8], rest: &[u8], known: usize) -> Option<(Vec<u8>, usize)> {
     let back = sniff::HELLO_HEAD - 1;
-    if known == 0 && !carried.is_empty() {
+    if known < back && !carried.is_empty() {
         let before = &carried[carried.len().saturating_sub(back)..];
         let joined = [before, &rest[..rest.len().min(back)]].concat();
         if let Some(at) = sniff::find_hello(&joined) {

@@ -18,13 +18,15 @@ pub(super) struct Decoder {
     value: Vec<u8>,
 }
 
-/// A header field, and where the strings that say it begin on the wire: at the same byte where one says all.
+/// A header field, and where on the wire the strings that say it begin (at the same byte where one says all) and what follows
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field<'a> {
     pub(super) name: &'a [u8],
     pub(super) value: &'a [u8],
     pub(super) name_at: u64,
     pub(super) value_at: u64,
+    pub(super) end: u64,
 }
 
 /// The block cannot be decoded, nor can any that follow it.
@@ -32,7 +34,8 @@ pub(super) struct Field<'a> {
 pub(super) struct Lost;
 
 impl Decoder {
-    /// Takes the next bytes of a block, which stand on the wire from `at` on, and shows the fields that they complete.
+    /// Takes the next bytes of a block, which stand on the wire from `at` on, and shows the fields that they complete. Where
+    /// it fails, the partial field is what is there from the field on that cannot be read.
     pub(super) fn push(
         &mut self,
         bytes: &[u8],
@@ -40,26 +43,15 @@ impl Decoder {
         show: &mut dyn FnMut(Field<'_>),
     ) -> Result<(), Lost> {
         if self.partial.is_empty() {
-            let wire = [(0, at)];
-            let used = self.fields(bytes, &wire, show)?;
+            let (used, read) = self.fields(bytes, &[(0, at)], show);
             let rest = bytes.get(used..).unwrap_or_default();
-            if !rest.is_empty() {
-                self.partial.extend_from_slice(rest);
-                self.stretches.clear();
-                self.stretches.push((0, at.saturating_add(used as u64)));
-            }
+            self.keep(rest, at.saturating_add(used as u64));
+            read?;
         } else {
+            self.keep(bytes, at);
             let mut partial = std::mem::take(&mut self.partial);
             let mut stretches = std::mem::take(&mut self.stretches);
-            if stretches.len() < MOST_STRETCHES {
-                stretches.push((partial.len(), at));
-            }
-            partial.extend_from_slice(bytes);
-            let used = self.fields(&partial, &stretches, show);
-            let Ok(used) = used else {
-                (self.partial, self.stretches) = (partial, stretches);
-                return Err(Lost);
-            };
+            let (used, read) = self.fields(&partial, &stretches, show);
             if used < partial.len() {
                 let first = wire_at(&stretches, used);
                 partial.drain(..used);
@@ -70,11 +62,26 @@ impl Decoder {
                 stretches.insert(0, (0, first));
                 (self.partial, self.stretches) = (partial, stretches);
             }
+            read?;
         }
         if self.partial.len() > MOST_FIELD {
             return Err(Lost);
         }
         Ok(())
+    }
+
+    /// Takes the next bytes as part of the field that is not whole yet, without reading them.
+    pub(super) fn keep(&mut self, bytes: &[u8], at: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.partial.is_empty() {
+            self.stretches.clear();
+        }
+        if self.stretches.len() < MOST_STRETCHES {
+            self.stretches.push((self.partial.len(), at));
+        }
+        self.partial.extend_from_slice(bytes);
     }
 
     /// The encoded bytes of a field that is not whole yet, and where the first one stands.
@@ -123,22 +130,23 @@ impl Decoder {
         (start, end)
     }
 
-    /// Shows the whole fields in `block`; returns where the first one that is not whole begins.
+    /// Shows the whole fields in `block`; returns where the first one begins that is not whole, or cannot be read.
     fn fields(
         &mut self,
         block: &[u8],
         wire: &[(usize, u64)],
         show: &mut dyn FnMut(Field<'_>),
-    ) -> Result<usize, Lost> {
+    ) -> (usize, Result<(), Lost>) {
         let mut at = 0usize;
         while let Some(rest) = block.get(at..).filter(|rest| !rest.is_empty()) {
             let place = |index: usize| wire_at(wire, at.saturating_add(index));
-            match self.field(rest, &place, show)? {
-                Some(length) => at = at.saturating_add(length),
-                None => break,
+            match self.field(rest, &place, show) {
+                Ok(Some(length)) => at = at.saturating_add(length),
+                Ok(None) => break,
+                Err(lost) => return (at, Err(lost)),
             }
         }
-        Ok(at)
+        (at, Ok(()))
     }
 
     /// Reads one representation (RFC 7541, 6) from the front of `bytes`; returns its length, if it is whole.
@@ -162,6 +170,7 @@ impl Decoder {
                 value,
                 name_at: at,
                 value_at: at,
+                end: place(length),
             });
             return Ok(Some(length));
         }
@@ -193,12 +202,16 @@ impl Decoder {
             return Ok(None);
         };
         let (value_at, length) = (coded.start, coded.end);
+        if length > MOST_FIELD {
+            return Err(Lost);
+        }
         decode(bytes, coded, &mut self.value)?;
         show(Field {
             name: &self.name,
             value: &self.value,
             name_at: place(name_at),
             value_at: place(value_at),
+            end: place(length),
         });
         if first & INCREMENTAL != 0 {
             self.table.insert(&self.name, &self.value);

@@ -1,6 +1,6 @@
 use super::{
     Broken, Item, Protocol, Sniffed,
-    hpack::{Decoder, Field},
+    hpack::{Decoder, Field, Lost},
 };
 use crate::event::Place;
 
@@ -127,6 +127,7 @@ impl Http2 {
                 value: &value,
                 name_at,
                 value_at,
+                end: value_at.saturating_add(value.len() as u64),
             }
             .show(unit, false, show);
         }
@@ -331,31 +332,65 @@ impl Http2 {
         }
     }
 
+    /// The next bytes of a field section. Beyond what is shown of one, in whatever pieces it comes, they are a text as they
+    /// stand.
     fn fields(&mut self, bytes: &[u8], at: u64, show: &mut dyn FnMut(Item<'_>)) {
-        let unit = self.frame.unit;
-        let Http2 {
-            hpack, block, lost, ..
-        } = self;
-        block.encoded = block.encoded.saturating_add(bytes.len());
-        let mut raw = None;
-        if !*lost {
-            let honest = block.frames <= MOST_FRAMES;
-            let mut show_field = |field: Field<'_>| block.field(unit, field, show);
-            if !honest || hpack.push(bytes, at, &mut show_field).is_err() {
-                *lost = true;
-                raw = std::mem::take(hpack).into_partial();
-                show(Item::Lost { unit });
+        let room = MOST_BLOCK.saturating_sub(self.block.encoded);
+        let (within, beyond) = bytes.split_at(room.min(bytes.len()));
+        self.block.encoded = self.block.encoded.saturating_add(bytes.len());
+        if !within.is_empty() {
+            self.read_fields(within, at, show);
+        }
+        if beyond.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.block.excess, true) {
+            show(Item::Lost {
+                unit: self.frame.unit,
+            });
+            if let Some((bytes, at)) = self.hpack.partial() {
+                self.show_raw(bytes, at, show);
             }
         }
-        if block.encoded > MOST_BLOCK && !std::mem::replace(&mut block.excess, true) {
-            show(Item::Lost { unit });
+        self.read_fields(beyond, at.saturating_add(within.len() as u64), show);
+    }
+
+    fn read_fields(&mut self, bytes: &[u8], at: u64, show: &mut dyn FnMut(Item<'_>)) {
+        if self.lost {
+            return self.show_raw(bytes, at, show);
         }
-        if *lost || block.excess {
-            let (bytes, at) = raw
-                .as_ref()
-                .map_or((bytes, at), |(bytes, at)| (bytes.as_slice(), *at));
+        let unit = self.frame.unit;
+        let Http2 { hpack, block, .. } = self;
+        let mut raw_from = block.excess.then_some(at);
+        let read = if block.frames <= MOST_FRAMES {
+            hpack.push(bytes, at, &mut |field| {
+                block.field(unit, field, show);
+                if block.excess {
+                    raw_from.get_or_insert(field.end);
+                }
+            })
+        } else {
+            hpack.keep(bytes, at);
+            Err(Lost)
+        };
+        if read.is_err() {
+            show(Item::Lost { unit });
+            self.lost = true;
+            let unread = std::mem::take(&mut self.hpack).into_partial();
+            if let Some((bytes, at)) = unread.filter(|_| raw_from.is_none()) {
+                self.show_raw(&bytes, at, show);
+            }
+        }
+        if let Some(from) = raw_from {
+            let shown = usize::try_from(from.saturating_sub(at)).unwrap_or(usize::MAX);
+            self.show_raw(bytes.get(shown..).unwrap_or_default(), from, show);
+        }
+    }
+
+    fn show_raw(&self, bytes: &[u8], at: u64, show: &mut dyn FnMut(Item<'_>)) {
+        if !bytes.is_empty() {
             show(Item::Text {
-                unit,
+                unit: self.frame.unit,
                 place: Place::Stream,
                 bytes,
                 at,
@@ -423,13 +458,14 @@ impl State {
 impl Block {
     fn field(&mut self, unit: u32, field: Field<'_>, show: &mut dyn FnMut(Item<'_>)) {
         let Field { name, value, .. } = field;
+        if self.excess {
+            return;
+        }
         let size = name.len().saturating_add(value.len());
         self.decoded = self.decoded.saturating_add(size);
-        if self.excess || self.decoded > MOST_BLOCK {
-            if !std::mem::replace(&mut self.excess, true) {
-                show(Item::Lost { unit });
-            }
-            return;
+        if self.decoded > MOST_BLOCK {
+            self.excess = true;
+            show(Item::Lost { unit });
         }
         field.show(unit, true, show);
         match name {
@@ -448,6 +484,7 @@ impl Field<'_> {
             value,
             name_at,
             value_at,
+            end: _,
         } = *self;
         let mut coded = |place, bytes, at| {
             show(Item::Coded {
