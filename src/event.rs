@@ -346,9 +346,7 @@ pub enum Opaque {
 }
 
 /// Why a flow that was let through did not reach its remote end, or was cut off from it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// The remote end refused it.

@@ -6,7 +6,8 @@ use super::{Names, Now};
 use crate::{
     egress::Proxy,
     event::{
-        Action, Event, Failure, FindingEvent, FlowEvent, FlowNumber, NameSource, Opaque, Proto, Verdict,
+        Action, Event, Failure, FindingEvent, FlowEvent, FlowNumber, NameSource, Opaque, Proto,
+        Verdict,
     },
     inspect::Notice,
     policy::Facts,

@@ -9,7 +9,8 @@ use toml::{
 };
 
 use super::{
-    DefaultTable, LimitsTable, ListTable, POLICY, ProxyTable, RuleTable, Source, key_faults, parse, read,
+    DefaultTable, LimitsTable, ListTable, POLICY, ProxyTable, RuleTable, Source, key_faults, parse,
+    read,
 };
 use crate::ConfigError;
 
