@@ -182,13 +182,22 @@ pub const MOST_HEADER: usize = 22;
 
 /// Writes the header of a datagram for `to` (RFC 1928 section 7), and returns its length.
 pub fn write_header(header: &mut [u8; MOST_HEADER], to: SocketAddr) -> usize {
-    let mut bytes = vec![0, 0, 0];
-    put_address(&mut bytes, to);
-    let n = bytes.len().min(MOST_HEADER);
-    if let (Some(to), Some(from)) = (header.get_mut(..n), bytes.get(..n)) {
-        to.copy_from_slice(from);
+    let [a, b] = to.port().to_be_bytes();
+    *header = [0; MOST_HEADER];
+    match to.ip() {
+        IpAddr::V4(ip) => {
+            header[3] = IPV4;
+            header[4..8].copy_from_slice(&ip.octets());
+            header[8..10].copy_from_slice(&[a, b]);
+            10
+        }
+        IpAddr::V6(ip) => {
+            header[3] = IPV6;
+            header[4..20].copy_from_slice(&ip.octets());
+            header[20..].copy_from_slice(&[a, b]);
+            22
+        }
     }
-    n
 }
 
 /// Whom a datagram from a proxy is from, and where its payload lies; `None` for a fragment (RFC 1928 has whoever does not

@@ -177,15 +177,15 @@ impl Policy {
     /// The rule that decides about the connection says so, by what is known when it begins: the address and the names that
     /// DNS gave. An answer of the person's allows and does not lead another way.
     pub fn route(&self, facts: &Facts) -> Option<&Arc<Proxy>> {
+        if !self.has_routes() {
+            return None;
+        }
         let given: Vec<_> = facts
             .names
             .iter()
             .filter(|(_, source)| *source == NameSource::Dns)
             .cloned()
             .collect();
-        if !self.has_routes() {
-            return None;
-        }
         let query = Query {
             answers: false,
             ..Query::of(facts)
