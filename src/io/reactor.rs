@@ -90,6 +90,7 @@ impl Reactor {
         let tape = Tape::new(options.record, &options.config, sockets, since_epoch());
         let mut engine = Engine::new(options.config);
         engine.set_socket_limit(sockets);
+        engine.set_offload(device.offloads());
         engine.set_rules(options.rules, clock.read());
         let reactor = Self {
             engine,
@@ -269,8 +270,8 @@ impl Reactor {
         let mut filled = 0;
         let mut end = None;
         for slot in self.engine.rx_slots() {
-            match self.device.read(&mut slot.bytes) {
-                Ok(len) => slot.len = len,
+            match self.device.read(slot) {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.device.ready = false;
                     break;
@@ -388,7 +389,7 @@ impl Reactor {
         while let Some(packet) = self.engine.poll_packet() {
             let parts = [packet.header, packet.payload];
             self.tape.packet(self.clock.last, false, parts);
-            if let Err(error) = self.device.write(parts) {
+            if let Err(error) = self.device.write(&packet) {
                 // A full queue, no memory, an interface that is down for a moment: the packet is lost, as on any link.
                 self.engine.packet_lost();
                 let dead = [Some(libc::EBADF), Some(libc::EBADFD), Some(libc::ENODEV)];

@@ -29,7 +29,7 @@ use untold::{
         record::Recording,
         signal::{Foreground, Hangup, Stop},
         tty::Terminal,
-        tun::{self, Tun},
+        tun::{self, Packets, Tun},
         watch::Stopper,
     },
 };
@@ -131,7 +131,7 @@ fn attach(
     record: Option<Recording>,
     reloading: (Reloader, Stopper),
 ) -> Result<u8, Failure> {
-    let tun = Tun::attach(device).map_err(Failure::machine)?;
+    let tun = Tun::attach(device, packets(args)).map_err(Failure::machine)?;
     let (mtu, queue) = tun::limits(device).map_err(Failure::machine)?;
     let stop = Stop::new();
     let terminal = terminal(args);
@@ -173,6 +173,7 @@ fn command(
 ) -> Result<u8, Failure> {
     let layout = Layout {
         mtu: args.mtu,
+        packets: packets(args),
         ..Layout::default()
     };
     let [program, arguments @ ..] = &args.cmd[..] else {
@@ -236,6 +237,13 @@ fn command(
     let tally = printer.finish()?;
     ended.map_err(Failure::machine)?;
     Ok(tally.status(code(status)))
+}
+
+fn packets(args: &args::Run) -> Packets {
+    match args.no_offload {
+        true => Packets::Plain,
+        false => Packets::Offloaded,
+    }
 }
 
 /// Owners of the flows of a device that is there already, where the kernel can tell.
