@@ -15,6 +15,7 @@ use std::{
         mpsc::{Receiver, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use socket2::SockRef;
@@ -395,6 +396,8 @@ fn print(mut reporter: Reporter, receiver: &Receiver<Event>) -> Reporter {
             reporter.event(&event);
         }
         reporter.flush();
+        // Waking a thread costs the engine more than what it says: lines that follow at once are taken together.
+        thread::sleep(BREATH);
     }
     let _ = io::stderr().flush();
     reporter
@@ -426,5 +429,7 @@ impl Protect for BindDevice {
 }
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// How late a line may be.
+const BREATH: Duration = Duration::from_millis(2);
 /// Events waiting to be written, at most; one is a few hundred bytes.
 const QUEUE: usize = 16_384;
