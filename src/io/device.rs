@@ -74,8 +74,8 @@ impl Device {
             .map(|(_, why)| why)
     }
 
-    /// Reads one packet.
-    pub(super) fn read(&mut self, slot: &mut Slot) -> io::Result<()> {
+    /// Reads one packet; with `complete`, as it would be on a wire.
+    pub(super) fn read(&mut self, slot: &mut Slot, complete: bool) -> io::Result<()> {
         let Some(file) = &mut self.file else {
             return Err(ErrorKind::WouldBlock.into());
         };
@@ -86,8 +86,12 @@ impl Device {
                 IoSliceMut::new(&mut slot.bytes),
             ];
             let len = file.read_vectored(room)?;
-            let checksum = Offload::from_bytes(before).checksum();
-            (len.saturating_sub(Offload::LEN), checksum)
+            let len = len.saturating_sub(Offload::LEN);
+            let offload = Offload::from_bytes(before);
+            if complete {
+                offload.complete(slot.bytes.get_mut(..len).unwrap_or_default(), &[]);
+            }
+            (len, offload.checksum())
         } else {
             (file.read(&mut slot.bytes)?, Checksum::Verify)
         };

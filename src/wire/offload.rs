@@ -1,7 +1,7 @@
 //! What a device and we tell each other about a packet beside its bytes: the header of virtio-net (virtio 1.2, section
 //! 5.1.6), as tun devices with `IFF_VNET_HDR` have it before every packet, in the machine's byte order.
 
-use super::packet::Checksum;
+use super::{packet::Checksum, sum::Sum};
 
 /// Who still has to compute the transport checksum, and how a long TCP segment is to be cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,27 @@ impl Offload {
         [self.flags, self.kind, h0, h1, s0, s1, a0, a1, b0, b1]
     }
 
+    /// Computes the checksum that was left to the device, so that the packet of these two parts reads as on a wire. Where
+    /// none was left, or there is no such place in `head`, nothing changes.
+    pub fn complete(self, head: &mut [u8], rest: &[u8]) {
+        let start = usize::from(self.checksum_start);
+        let at = start.saturating_add(self.checksum_offset.into());
+        if self.flags & NEEDS_CHECKSUM == 0 {
+            return;
+        }
+        // The field holds the sum of the pseudo-header, which so is counted in.
+        let sum = Sum::default()
+            .bytes(head.get(start..).unwrap_or_default())
+            .bytes(rest);
+        if let Some(field) = head.get_mut(at..at.saturating_add(2)) {
+            field.copy_from_slice(&match sum.finish() {
+                // RFC 768: an all zero checksum is transmitted as all ones.
+                [0, 0] if self.checksum_offset == UDP_CHECKSUM => [0xff, 0xff],
+                checksum => checksum,
+            });
+        }
+    }
+
     /// What is known of the checksums of a packet that the device gave: one that the kernel has not computed yet, or has
     /// verified, is as good as right, because the packet never left the machine or was looked at already.
     pub fn checksum(self) -> Checksum {
@@ -84,10 +105,15 @@ const TCP_V6: u8 = 4;
 const V4_HEADER: usize = 20;
 /// Where a TCP header has its checksum.
 const TCP_CHECKSUM: u16 = 16;
+/// Where a UDP header has its checksum.
+const UDP_CHECKSUM: u16 = 6;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{
+        Flags, MAX_HEADER, Pair, Reject, TcpOut, emit_tcp, emit_tcp_offloaded, parse,
+    };
 
     #[test]
     fn a_long_segment_is_cut_and_a_short_one_is_not() {
@@ -104,6 +130,42 @@ mod tests {
             assert_eq!(bytes[..], [&start[..], &native(rest)].concat());
             assert_eq!(Offload::from_bytes(bytes), offload);
         }
+    }
+
+    #[test]
+    fn a_checksum_that_was_left_out_is_completed() {
+        let pair = |src: &str, dst: &str| Pair {
+            src: src.parse().unwrap(),
+            dst: dst.parse().unwrap(),
+        };
+        let pairs = [
+            pair("198.18.0.2:4000", "203.0.113.9:80"),
+            pair("[fd00::2]:4000", "[2001:db8::9]:80"),
+        ];
+        for (pair, payload) in pairs.into_iter().zip([&b"odd"[..], &[7; 3_000]]) {
+            let tcp = TcpOut {
+                pair,
+                seq: 1,
+                ack: 2,
+                flags: Flags::ACK,
+                window: 3,
+                mss: None,
+                window_scale: None,
+            };
+            let mut header = [0; MAX_HEADER];
+            let (n, offload) = emit_tcp_offloaded(&mut header, &tcp, payload.len(), 1_000);
+            let left_out = [&header[..n], payload].concat();
+            assert_eq!(parse(&left_out, Checksum::Verify), Err(Reject::Checksum));
+            offload.complete(&mut header[..n], payload);
+            let mut plain = [0; MAX_HEADER];
+            assert_eq!(emit_tcp(&mut plain, &tcp, payload), n);
+            assert_eq!(header, plain);
+        }
+        let untouched = [1, 2, 3];
+        let mut bytes = untouched;
+        Offload::tcp(20, 40, 0, 1_000).complete(&mut bytes, &[]);
+        Offload::default().complete(&mut bytes, &[]);
+        assert_eq!(bytes, untouched, "there is no place for one");
     }
 
     #[test]
