@@ -345,6 +345,28 @@ pub enum Opaque {
     Budget,
 }
 
+/// Why a flow that was let through did not reach its remote end, or was cut off from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The remote end refused it.
+    Refused,
+    /// No way leads there, or the network says so.
+    Unreachable,
+    /// Nobody answered in time.
+    Timeout,
+    /// The connection stood and broke.
+    Broken,
+    /// The proxy of its rule cannot be reached, or went away.
+    ProxyUnreachable,
+    /// The proxy does not know us, or wants a login.
+    ProxyLogin,
+    /// The proxy will not carry it, or such a proxy cannot.
+    ProxyRefused,
+    /// What answered is no such proxy.
+    ProxyProtocol,
+}
+
 /// Number of a flow within one run, from 1; never reused.
 pub type FlowNumber = u64;
 
@@ -402,6 +424,10 @@ pub struct FlowEvent {
     pub verdict: Action,
     /// The rule behind `verdict`.
     pub rule: Arc<str>,
+    /// The proxy that it went through, or should have.
+    pub via: Option<Arc<str>>,
+    /// Why it did not reach the remote end though it was let through, if so.
+    pub failure: Option<Failure>,
 }
 
 /// A finding with its flow and verdict.

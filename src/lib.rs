@@ -63,6 +63,7 @@ pub mod event;
 
 pub mod decode;
 pub mod detect;
+pub mod egress;
 pub mod engine;
 pub mod flow;
 pub mod inspect;

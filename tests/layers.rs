@@ -7,26 +7,27 @@ use std::{
 };
 
 /// Each stage with the stages that it may use. `event` and `error` are free to all and use none.
-const STAGES: [(&str, &[&str]); 13] = [
+const STAGES: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("event", &[]),
     ("wire", &[]),
     ("flow", &["wire"]),
+    ("egress", &[]),
     ("sniff", &[]),
     ("decode", &["sniff"]),
     ("detect", &["sniff", "decode"]),
-    ("policy", &["sniff", "decode", "detect"]),
+    ("policy", &["egress", "sniff", "decode", "detect"]),
     ("inspect", &["sniff", "decode", "detect", "policy"]),
     (
         "engine",
         &[
-            "wire", "flow", "sniff", "decode", "detect", "policy", "inspect",
+            "wire", "flow", "egress", "sniff", "decode", "detect", "policy", "inspect",
         ],
     ),
     (
         "io",
         &[
-            "wire", "flow", "sniff", "decode", "detect", "policy", "inspect", "engine",
+            "wire", "flow", "egress", "sniff", "decode", "detect", "policy", "inspect", "engine",
         ],
     ),
     ("jni", &["inspect", "policy", "detect", "engine", "io"]),

@@ -148,6 +148,7 @@ impl Flow {
                 src,
                 dst,
                 error: None,
+                proxy: None,
             });
             flow.tcp(both, false, SYN | ACK, &[]);
             flow.tcp(both, true, ACK, &[]);

@@ -12,7 +12,7 @@ use std::{
 
 use super::{Engine, Outgoing, Record, Seeded, SocketId, TimerKey, Wait, slots::Slot};
 use crate::{
-    event::{Finding, NameSource, Proto, Verdict},
+    event::{Failure, Finding, NameSource, Proto, Verdict},
     flow::{Idle, Key, Slab, still_due},
     inspect::{Context, Gate, Stream},
     wire::{self, Datagram, Echo, MAX_HEADER, Pair, Span, Unreachable},
@@ -28,7 +28,7 @@ pub(super) struct Datagrams {
     mappings: Slab<Mapping>,
     /// Mappings that have a socket, by the same.
     idle_mappings: Idle<Key>,
-    by_source: HashMap<(Proto, SocketAddr), Key, Seeded>,
+    by_source: HashMap<Source, Key, Seeded>,
     queue: VecDeque<Queued>,
     /// Bytes of packets that wait with their flows.
     held: usize,
@@ -53,12 +53,19 @@ struct Flow {
     /// The verdict that asks.
     asking: Verdict,
     blocked: bool,
+    /// Of the last echo request.
+    sequence: u16,
+    /// Its way cannot carry it.
+    stuck: bool,
     answered: bool,
     last: Duration,
     /// Where it stands in the order of the idle.
     listed: Duration,
     armed: Option<Duration>,
 }
+
+/// What a mapping stands for: a port of the app's, and the proxy that it goes through.
+type Source = (Proto, SocketAddr, Option<Arc<str>>);
 
 struct Queued {
     socket: SocketId,
@@ -244,6 +251,9 @@ impl Engine {
         keyed.src.set_port(echo.ident);
         match self.judge_datagram(Proto::Icmp, echo.pair, keyed, slot, echo.payload, None) {
             Fate::Go(flow) => {
+                if let Some(flow) = self.datagrams.flows.get_mut(flow) {
+                    flow.sequence = echo.sequence;
+                }
                 // The 8-byte ICMP header goes along; the kernel writes its own identifier and checksum into it.
                 let span = Span {
                     start: echo.payload.start.saturating_sub(8),
@@ -283,6 +293,12 @@ impl Engine {
             self.hold_packet(key, slot);
             return Fate::Gone;
         }
+        if flow.stuck {
+            self.arm_datagrams(key);
+            // The only error that makes a UDP socket fail at once, and QUIC give way to TCP.
+            self.refuse(slot, Unreachable::Port);
+            return Fate::Gone;
+        }
         if flow.blocked {
             self.arm_datagrams(key);
             return Fate::Blocked(key);
@@ -314,6 +330,14 @@ impl Engine {
         );
         match step.gate {
             Gate::Open => {
+                if let Some(verdict) = rules
+                    .policy
+                    .misled(&flow.record.facts, flow.record.via.as_ref())
+                {
+                    flow.block(verdict);
+                    self.arm_datagrams(key);
+                    return Fate::Blocked(key);
+                }
                 flow.record.bytes_out += payload.len() as u64;
                 self.arm_datagrams(key);
                 Fate::Go(key)
@@ -432,8 +456,29 @@ impl Engine {
         }
     }
 
-    pub(super) fn has_datagrams(&self, proto: Proto, pair: Pair) -> bool {
-        self.datagrams.by_pair.contains_key(&(proto, pair))
+    /// The network says that the other end of a flow cannot be reached; returns the headers of what was sent there last,
+    /// and how long they are.
+    pub(super) fn datagrams_failed(
+        &mut self,
+        proto: Proto,
+        pair: Pair,
+        why: Option<Failure>,
+    ) -> Option<([u8; MAX_HEADER], usize)> {
+        let key = self.datagrams.by_pair.get(&(proto, pair))?;
+        let flow = self.datagrams.flows.get_mut(*key)?;
+        if !flow.answered {
+            flow.record.failure = why.or(flow.record.failure);
+        }
+        let mut header = [0; MAX_HEADER];
+        let n = match proto {
+            Proto::Icmp => {
+                let wire = flow.record.pair;
+                let ident = pair.src.port();
+                wire::emit_echo(&mut header, wire, false, ident, flow.sequence, &[])
+            }
+            Proto::Udp | Proto::Tcp => wire::emit_udp(&mut header, pair, &[]),
+        };
+        Some((header, n))
     }
 
     /// The app does not listen for the other end of a flow any more.
@@ -473,9 +518,13 @@ impl Engine {
     /// Ends a flow and tells of it.
     fn end_datagrams(&mut self, key: Key) {
         let time = self.since_start();
+        let failure = self.mapping_failure(key);
         let Some(mut flow) = self.take_datagrams(key) else {
             return;
         };
+        if !flow.answered {
+            flow.record.failure = flow.record.failure.or(failure);
+        }
         let pending = std::mem::take(&mut flow.pending);
         Self::tell_unsettled(
             &mut self.events,

@@ -275,7 +275,7 @@ impl Engine {
                 v6: to.is_ipv6(),
                 to: Some(to),
             };
-            self.open_socket(open);
+            self.open_socket(SocketId(socket), open);
             *self.dns.pool.get_mut(index)? = Some(Upstream {
                 socket,
                 to,

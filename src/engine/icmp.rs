@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Engine, Now, SocketId, sockets::Owner};
 use crate::{
-    event::Proto,
-    wire::{self, MAX_HEADER, Pair, Quoted, Unreachable},
+    event::{Failure, Proto},
+    wire::{self, Pair, Quoted, Unreachable},
 };
 
 impl Engine {
@@ -22,7 +22,7 @@ impl Engine {
         let Some(Owner::Mapping(mapping)) = self.sockets.get(socket.0) else {
             return;
         };
-        let Some((Proto::Udp, source)) = self.mapping_source(mapping) else {
+        let Some((proto, source)) = self.mapping_source(mapping) else {
             return;
         };
         let (mut to, mut why) = (to, why);
@@ -37,16 +37,24 @@ impl Engine {
             let least = if source.is_ipv4() { LEAST_V4 } else { LEAST_V6 };
             *mtu = (*mtu).clamp(least, self.config.mtu as u32);
         }
+        if proto == Proto::Icmp {
+            to.set_port(0);
+        }
         let pair = Pair {
             src: source,
             dst: to,
         };
-        if !self.has_datagrams(Proto::Udp, pair) {
+        let failure = match why {
+            Unreachable::Port => Some(Failure::Refused),
+            Unreachable::TooBig { .. } => None,
+            Unreachable::Network | Unreachable::Host | Unreachable::AdminProhibited => {
+                Some(Failure::Unreachable)
+            }
+        };
+        let Some((header, n)) = self.datagrams_failed(proto, pair, failure) else {
             return;
-        }
+        };
         // The datagram itself is gone; its headers are all that the app's kernel looks at.
-        let mut header = [0; MAX_HEADER];
-        let n = wire::emit_udp(&mut header, pair, &[]);
         self.control
             .push(|out| wire::emit_unreachable(out, why, header.get(..n).unwrap_or(&[])));
     }

@@ -14,6 +14,7 @@ pub mod capture;
 mod control;
 mod datagram;
 mod dns;
+mod egress;
 mod icmp;
 mod lookups;
 mod mask;
@@ -41,7 +42,7 @@ use std::{
 
 use crate::{
     decode::Scratch,
-    event::{Action, DropEvent, Event, Finding, FlowNumber, Proto},
+    event::{Action, DropEvent, Event, Failure, Finding, FlowNumber, Proto},
     flow::{Key, Pool, Slab, Timers, still_due},
     inspect::{Notice, Rules},
     policy::Limits,
@@ -162,6 +163,14 @@ pub enum Command {
         /// Whom to connect to.
         to: SocketAddr,
     },
+    /// As [`Command::Connect`], through a proxy, which [`Engine::proxy`] and [`Engine::target`] tell of. Only
+    /// [`SocketEvent::Connected`] says that the remote end is reached.
+    ConnectVia {
+        /// Its name from now on.
+        socket: SocketId,
+        /// Where the proxy listens, on the network at hand.
+        to: SocketAddr,
+    },
     /// Opens a datagram socket on a port of the kernel's choice.
     OpenUdp {
         /// Its name from now on.
@@ -170,6 +179,13 @@ pub enum Command {
         v6: bool,
         /// The only peer, if there is only one.
         to: Option<SocketAddr>,
+    },
+    /// As [`Command::OpenUdp`], through the proxy of [`Engine::proxy`], to any peer; takes two descriptors.
+    OpenUdpVia {
+        /// Its name from now on.
+        socket: SocketId,
+        /// Where the proxy listens, on the network at hand.
+        to: SocketAddr,
     },
     /// Opens an unprivileged ICMP echo socket.
     OpenEcho {
@@ -208,6 +224,8 @@ pub enum SocketEvent {
     Connected,
     /// It could not be opened, protected or connected.
     Failed(ErrorKind),
+    /// The proxy did not open the way, or closed it.
+    ProxyFailed(Failure),
     /// It takes bytes again.
     Writable,
     /// Something sent earlier came back as an ICMP error.
@@ -275,6 +293,8 @@ pub struct Engine {
     early: usize,
     /// Connections whose SYN is not answered yet.
     parked: usize,
+    /// Connections that wait for a proxy, by the remote end.
+    proxied: HashMap<SocketAddr, usize, Seeded>,
     pressure: MemoryPressure,
     nat64: Option<Nat64>,
     /// The device computes checksums and cuts segments.
@@ -338,6 +358,7 @@ impl Engine {
             held: 0,
             early: 0,
             parked: 0,
+            proxied: HashMap::with_hasher(Seeded(seed)),
             pressure: MemoryPressure::None,
             nat64: None,
             offload: false,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Command, Engine, Nat64, Now, SocketId, sockets::Owner};
+use super::{Engine, Nat64, Now, SocketId, sockets::Owner};
 
 /// What the shell knows of the network that it is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,17 +36,18 @@ impl Engine {
             let Some(flow) = self.flows.get(key) else {
                 continue;
             };
-            let (old, dst) = (flow.socket(), flow.destination());
-            let Some(to) = self.upstream(dst).filter(|_| flow.is_connecting()) else {
+            let old = flow.socket();
+            if !flow.is_connecting() {
                 continue;
-            };
+            }
             self.close_socket(old, false);
             let socket = self.sockets.insert(Owner::Tcp(key));
             if let Some(flow) = self.flows.get_mut(key) {
                 flow.set_socket(socket);
             }
-            let socket = SocketId(socket);
-            self.open_socket(Command::Connect { socket, to });
+            if let Some(command) = self.way_out(key) {
+                self.open_socket(SocketId(socket), command);
+            }
         }
     }
 }

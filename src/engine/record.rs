@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Names, Now};
 use crate::{
+    egress::Proxy,
     event::{
-        Action, Event, FindingEvent, FlowEvent, FlowNumber, NameSource, Opaque, Proto, Verdict,
+        Action, Event, Failure, FindingEvent, FlowEvent, FlowNumber, NameSource, Opaque, Proto,
+        Verdict,
     },
     inspect::Notice,
     policy::Facts,
@@ -26,6 +28,10 @@ pub(crate) struct Record {
     pub(crate) bytes_out: u64,
     /// Payload bytes received.
     pub(crate) bytes_in: u64,
+    /// The proxy that it goes through.
+    pub(crate) via: Option<Arc<Proxy>>,
+    /// Why it does not reach the remote end.
+    pub(crate) failure: Option<Failure>,
 }
 
 impl Record {
@@ -62,6 +68,8 @@ impl Record {
             opaque_bytes: 0,
             bytes_out: 0,
             bytes_in: 0,
+            via: None,
+            failure: None,
         }
     }
 
@@ -116,6 +124,8 @@ impl Record {
             bytes_in: self.bytes_in,
             verdict: self.verdict.action,
             rule: self.verdict.rule.clone(),
+            via: self.via.as_ref().map(|proxy| proxy.name.clone()),
+            failure: self.failure,
         })
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, MemoryPressure};
 use crate::{
-    event::{Action, FlowNumber, Proto, Scope},
+    event::{Action, Failure, FlowNumber, Proto, Scope},
     wire::Pair,
 };
 pub use rerun::Rerun;
@@ -48,6 +48,9 @@ pub enum Note {
         dst: SocketAddr,
         /// Why it failed, if it did.
         error: Option<Fault>,
+        /// Why a proxy that was reached did not make it, if one did not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proxy: Option<Failure>,
     },
     /// An upstream connection that stood has broken.
     Broken {
@@ -200,6 +203,17 @@ impl Note {
             src,
             dst,
             error: error.map(Fault::from),
+            proxy: None,
+        }
+    }
+
+    /// The proxy did not open the way of the app's connection `pair`.
+    pub fn proxy_failed(Pair { src, dst }: Pair, failure: Failure) -> Self {
+        Note::Connect {
+            src,
+            dst,
+            error: Some(failure.as_error().into()),
+            proxy: Some(failure),
         }
     }
 

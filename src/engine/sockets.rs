@@ -17,9 +17,15 @@ pub(super) enum Owner {
 
 /// Every socket that has a name, and a count of those that the shell was told to open.
 pub(super) struct Sockets {
-    owners: Slab<Owner>,
+    owners: Slab<Place>,
     open: usize,
     most: usize,
+}
+
+/// A socket's owner, and the descriptors that it takes, once it is to be opened.
+struct Place {
+    owner: Owner,
+    descriptors: usize,
 }
 
 impl Sockets {
@@ -32,11 +38,14 @@ impl Sockets {
     }
 
     pub(super) fn insert(&mut self, owner: Owner) -> Key {
-        self.owners.insert(owner)
+        self.owners.insert(Place {
+            owner,
+            descriptors: 0,
+        })
     }
 
     pub(super) fn get(&self, key: Key) -> Option<Owner> {
-        self.owners.get(key).copied()
+        self.owners.get(key).map(|place| place.owner)
     }
 
     /// Forgets a socket that was never opened.
@@ -80,15 +89,22 @@ impl Engine {
     }
 
     /// Has the shell open a socket.
-    pub(super) fn open_socket(&mut self, command: Command) {
-        self.sockets.open += 1;
+    pub(super) fn open_socket(&mut self, SocketId(key): SocketId, command: Command) {
+        let descriptors = match command {
+            Command::OpenUdpVia { .. } => 2,
+            _ => 1,
+        };
+        if let Some(place) = self.sockets.owners.get_mut(key) {
+            place.descriptors = descriptors;
+        }
+        self.sockets.open += descriptors;
         self.commands.push_back(command);
     }
 
     /// Has the shell close a socket that it was told to open, and forgets its name.
     pub(super) fn close_socket(&mut self, key: Key, reset: bool) {
-        if self.sockets.owners.remove(key).is_some() {
-            self.sockets.open -= 1;
+        if let Some(place) = self.sockets.owners.remove(key) {
+            self.sockets.open -= place.descriptors;
             let socket = SocketId(key);
             self.commands.push_back(Command::Close { socket, reset });
         }

@@ -5,7 +5,6 @@ mod refusal;
 
 use std::{
     io::{ErrorKind, IoSlice},
-    net::SocketAddr,
     time::Duration,
 };
 
@@ -14,7 +13,7 @@ use super::{
     out::Out, sockets::Owner, time_waits::TimeWaits,
 };
 use crate::{
-    event::{Finding, Proto, Verdict},
+    event::{Failure, Finding, Proto, Verdict},
     flow::{Expiry, Key, NoRoom, Tcp},
     inspect::{Context, Gate, Step, Stream},
     policy::Limits,
@@ -44,6 +43,8 @@ pub(super) struct TcpFlow {
     noted: usize,
     /// Its SYN is not answered yet, and counts as such.
     parked: bool,
+    /// It counts among those that wait for a proxy.
+    proxied: bool,
     writable: bool,
     /// The app's FIN has been told to the stream.
     finished: bool,
@@ -102,8 +103,8 @@ impl TcpFlow {
         self.socket = socket;
     }
 
-    pub(super) fn destination(&self) -> SocketAddr {
-        self.record.pair.dst
+    pub(super) fn record(&self) -> &Record {
+        &self.record
     }
 
     /// Whether the shell was told to connect and has not said how that went.
@@ -120,6 +121,12 @@ impl TcpFlow {
         }
     }
 
+    /// The upstream connection is gone, before its time.
+    fn tear(&mut self) {
+        self.broken = true;
+        self.record.failure = Some(Failure::Broken);
+    }
+
     /// Whether both directions are done with, upstream too.
     fn is_over(&self) -> bool {
         self.tcp.is_done() && self.shut
@@ -131,6 +138,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a SYN waits after its last repetition (design section 4).
 const PARKED: Duration = Duration::from_secs(75);
+/// How long a proxy may take to reach the remote end, however often the SYN is repeated.
+const PROXY: Duration = Duration::from_secs(30);
 
 impl Engine {
     pub(super) fn handle_segment(&mut self, slot: usize, segment: &Segment) {
@@ -141,7 +150,9 @@ impl Engine {
             };
             if !syn || flow.tcp.is_repeat(segment) {
                 if syn && flow.tcp.is_parked() {
-                    flow.parked_until = Some(self.now.mono + PARKED);
+                    if flow.record.via.is_none() {
+                        flow.parked_until = Some(self.now.mono + PARKED);
+                    }
                     return;
                 }
                 self.segment(key, slot, segment);
@@ -328,7 +339,18 @@ impl Engine {
             time,
         );
         match step.gate {
-            Gate::Open => {}
+            Gate::Open => {
+                // Before anything that the name came with leaves.
+                if let Some(verdict) = self
+                    .flows
+                    .get(key)
+                    .and_then(|flow| self.misled(&flow.record))
+                    && let Some(flow) = self.flows.get_mut(key)
+                {
+                    flow.record.verdict = verdict;
+                    self.block(key);
+                }
+            }
             Gate::Ask(verdict) => {
                 // The FIN is told to the stream again once it goes on.
                 flow.finished = false;
@@ -473,7 +495,12 @@ impl Engine {
             return;
         }
         if flow.parked_until.is_some_and(|until| until <= now) && flow.tcp.is_parked() {
-            return self.end_flow(key, true);
+            let opened = flow.opened;
+            flow.record.failure = opened.then_some(Failure::Timeout);
+            return match flow.record.via.is_some() && opened {
+                true => self.fail_flow(key, Failure::ProxyUnreachable),
+                false => self.end_flow(key, true),
+            };
         }
         if flow.tcp.expire(now) == Expiry::GiveUp {
             return self.end_flow(key, true);
@@ -498,14 +525,25 @@ impl Engine {
             }
             SocketEvent::Writable => flow.writable = true,
             SocketEvent::Failed(why) if flow.tcp.is_parked() => {
+                let failure = Failure::of(why, flow.record.via.as_ref());
+                flow.record.failure = Some(failure);
                 // Without a network an app that tries again at once would keep the machine busy.
-                let told = why != ErrorKind::NetworkUnreachable || self.is_told_again(key);
-                return match told {
+                let known = why == ErrorKind::NetworkUnreachable || flow.record.via.is_some();
+                let why = match flow.record.via {
+                    None => why,
+                    Some(_) => failure.as_error(),
+                };
+                return match !known || self.is_told_again(key) {
                     true => self.refuse_flow(key, why),
                     false => self.end_flow(key, true),
                 };
             }
-            SocketEvent::Failed(_) | SocketEvent::Unreachable(_) => flow.broken = true,
+            SocketEvent::ProxyFailed(failure) if flow.tcp.is_parked() => {
+                return self.fail_flow(key, failure);
+            }
+            SocketEvent::Failed(_) | SocketEvent::Unreachable(_) | SocketEvent::ProxyFailed(_) => {
+                flow.tear();
+            }
         }
         self.follow_up(key);
     }
@@ -559,7 +597,9 @@ impl Engine {
                 flow.out.sent(n, &mut self.refs, &mut self.spare);
             }
             Err(why) => {
-                flow.broken |= why != ErrorKind::WouldBlock;
+                if why != ErrorKind::WouldBlock {
+                    flow.tear();
+                }
                 flow.writable = false;
                 flow.out.settle(&self.refs, &self.slots, &mut self.spare);
             }
@@ -631,7 +671,7 @@ impl Engine {
             Err(ErrorKind::WouldBlock) => return flow.tcp.received(0, &mut self.pool),
             Err(_) => {
                 flow.tcp.received(0, &mut self.pool);
-                flow.broken = true;
+                flow.tear();
             }
         }
         self.follow_up(key);

@@ -57,6 +57,10 @@ fn every_value_is_documented() {
     check("verdict", variants!(Action: Allow, Ask, Block));
     check("name_from", variants!(NameSource: Dns, Sni, Quic, Http));
     check("opaque", variants!(Opaque: Tls, Quic, Ech, Budget));
+    check(
+        "failure",
+        variants!(Failure: Refused, Unreachable, Timeout, Broken, ProxyUnreachable, ProxyLogin, ProxyRefused, ProxyProtocol),
+    );
     check("confidence", variants!(Confidence: Exact, Shape));
     check(
         "chain",
@@ -141,6 +145,8 @@ fn events() -> Vec<Event> {
         bytes_in: 0,
         verdict: Action::Block,
         rule: "rule.1".into(),
+        via: None,
+        failure: None,
     };
     let found = FindingEvent {
         time: 0.0,

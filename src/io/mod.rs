@@ -6,6 +6,7 @@ mod errqueue;
 mod finder;
 #[cfg(any(feature = "jni", feature = "capi"))]
 pub mod foreign;
+mod handshake;
 mod health;
 #[cfg(feature = "cli")]
 mod netlink;
@@ -23,6 +24,7 @@ mod passing;
 pub mod pcap;
 mod reactor;
 pub mod record;
+mod relayed;
 #[cfg(feature = "cli")]
 pub mod signal;
 mod sink;

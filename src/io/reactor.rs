@@ -66,6 +66,7 @@ impl Clock {
 
 const TUN: Token = Token(0);
 const WAKE: Token = Token(1);
+/// Each socket has two tokens: its own, and that of a connection which it lives by.
 const FIRST_SOCKET: usize = 2;
 
 /// Parts of one vectored write: a batch of segments at MTU 1500.

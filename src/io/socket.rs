@@ -8,7 +8,8 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Protect, errqueue, sink::Sink};
+use super::{Protect, errqueue, handshake::Handshake, relayed::Relayed, sink::Sink};
+use crate::{egress::Egress, event::Failure};
 
 /// A non-blocking end and what is known of its readiness (edge-triggered).
 pub(super) struct Upstream {
@@ -21,16 +22,21 @@ pub(super) struct Upstream {
     whole: bool,
     /// Stands in the list of sockets to read from.
     pub(super) listed: bool,
+    /// What is said to a proxy first, until that is over.
+    handshake: Option<Handshake<Box<dyn Egress>>>,
 }
 
 enum End {
     Socket(Socket),
     Sink(Sink),
+    Relayed(Box<Relayed>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Connecting,
+    /// To a proxy, and what is said to it.
+    Handshaking,
     Stream,
     Datagram,
 }
@@ -38,14 +44,26 @@ pub(super) enum Kind {
 impl Upstream {
     /// Starts to connect.
     pub(super) fn connect(to: SocketAddr, protect: &dyn Protect) -> io::Result<Self> {
-        let socket = open(Domain::for_address(to), Type::STREAM, None, protect)?;
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&to.into()) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(error) => return Err(error),
-        }
+        let socket = connecting(to, protect)?;
         Ok(Self::new(End::Socket(socket), Kind::Connecting))
+    }
+
+    /// Starts to connect to a proxy at `to`, and through it.
+    pub(super) fn connect_via(
+        to: SocketAddr,
+        exchange: Box<dyn Egress>,
+        protect: &dyn Protect,
+    ) -> io::Result<Self> {
+        let socket = connecting(to, protect)?;
+        Ok(Self {
+            handshake: Some(Handshake::new(exchange)),
+            ..Self::new(End::Socket(socket), Kind::Handshaking)
+        })
+    }
+
+    /// Starts to have datagrams carried by a proxy.
+    pub(super) fn relayed(relayed: Relayed) -> Self {
+        Self::new(End::Relayed(Box::new(relayed)), Kind::Datagram)
     }
 
     /// Opens a UDP socket, connected where there is one peer.
@@ -72,6 +90,7 @@ impl Upstream {
             Protocol::ICMPV4
         };
         let socket = open(domain(v6), Type::DGRAM, Some(protocol), protect)?;
+        errqueue::keep(socket.as_fd(), v6)?;
         Ok(Self::new(End::Socket(socket), Kind::Datagram))
     }
 
@@ -88,6 +107,36 @@ impl Upstream {
             erring: false,
             whole: false,
             listed: false,
+            handshake: None,
+        }
+    }
+
+    /// Goes on with what is said to a proxy; true once the connection through it stands.
+    pub(super) fn advance(&mut self) -> Result<bool, Failure> {
+        let (End::Socket(socket), Some(handshake)) = (&self.end, &mut self.handshake) else {
+            return Ok(false);
+        };
+        let open = handshake.advance(socket)?;
+        if open {
+            self.handshake = None;
+            self.kind = Kind::Stream;
+        }
+        Ok(open)
+    }
+
+    /// The proxy's part, where one carries datagrams.
+    pub(super) fn as_relayed(&mut self) -> Option<&mut Relayed> {
+        match &mut self.end {
+            End::Relayed(relayed) => Some(relayed),
+            End::Socket(_) | End::Sink(_) => None,
+        }
+    }
+
+    /// The connection that a proxy's datagrams live by.
+    pub(super) fn control(&self) -> Option<RawFd> {
+        match &self.end {
+            End::Relayed(relayed) => Some(relayed.control().as_raw_fd()),
+            End::Socket(_) | End::Sink(_) => None,
         }
     }
 
@@ -99,10 +148,8 @@ impl Upstream {
     /// The address of ours that a connection stands on, where it leaves this process.
     pub(super) fn local(&self) -> io::Result<Option<SocketAddr>> {
         match &self.end {
-            End::Socket(socket) => {
-                let address = socket.local_addr()?.as_socket();
-                Ok(Some(address.ok_or(ErrorKind::InvalidData)?))
-            }
+            End::Socket(socket) => local(socket).map(Some),
+            End::Relayed(relayed) => local(relayed.control()).map(Some),
             End::Sink(_) => Ok(None),
         }
     }
@@ -122,6 +169,7 @@ impl Upstream {
         match &self.end {
             End::Socket(socket) => socket.peer_addr().is_ok(),
             End::Sink(_) => true,
+            End::Relayed(_) => false,
         }
     }
 
@@ -129,6 +177,7 @@ impl Upstream {
         match &mut self.end {
             End::Socket(socket) => socket.read(room),
             End::Sink(sink) => sink.read(room),
+            End::Relayed(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 
@@ -136,6 +185,7 @@ impl Upstream {
         match &mut self.end {
             End::Socket(socket) => socket.send_vectored_with_flags(parts, libc::MSG_NOSIGNAL),
             End::Sink(sink) => Ok(sink.write(parts)),
+            End::Relayed(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 
@@ -146,7 +196,8 @@ impl Upstream {
         to: SocketAddr,
         whole: bool,
     ) -> io::Result<usize> {
-        let socket = match &self.end {
+        let socket = match &mut self.end {
+            End::Relayed(relayed) => return relayed.send_to(payload, to),
             End::Socket(socket) => socket,
             End::Sink(_) => return Err(ErrorKind::Unsupported.into()),
         };
@@ -162,6 +213,9 @@ impl Upstream {
     }
 
     pub(super) fn recv_from(&self, room: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        if let End::Relayed(relayed) = &self.end {
+            return relayed.recv_from(room);
+        }
         let (len, from) = super::reactor::recv_from(self.socket()?.as_fd(), room)?;
         let from = from.as_socket().ok_or(ErrorKind::InvalidData)?;
         Ok((len, from))
@@ -175,6 +229,7 @@ impl Upstream {
                 sink.end();
                 self.readable = true;
             }
+            End::Relayed(_) => {}
         }
     }
 
@@ -193,9 +248,27 @@ impl Upstream {
     fn socket(&self) -> io::Result<&Socket> {
         match &self.end {
             End::Socket(socket) => Ok(socket),
+            End::Relayed(relayed) => relayed.data().ok_or(ErrorKind::NotConnected.into()),
             End::Sink(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
+}
+
+fn local(socket: &Socket) -> io::Result<SocketAddr> {
+    let address = socket.local_addr()?.as_socket();
+    Ok(address.ok_or(ErrorKind::InvalidData)?)
+}
+
+/// A stream socket that connects.
+pub(super) fn connecting(to: SocketAddr, protect: &dyn Protect) -> io::Result<Socket> {
+    let socket = open(Domain::for_address(to), Type::STREAM, None, protect)?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&to.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(socket)
 }
 
 /// Whether an address is still one of this machine's.
@@ -211,7 +284,7 @@ pub(super) fn is_ours(address: SocketAddr) -> bool {
     }
 }
 
-fn open(
+pub(super) fn open(
     domain: Domain,
     kind: Type,
     protocol: Option<Protocol>,

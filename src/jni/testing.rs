@@ -227,7 +227,7 @@ impl Feed {
             while let Some(command) = self.engine.poll_command() {
                 idle = false;
                 match command {
-                    Command::Connect { socket, .. } => {
+                    Command::Connect { socket, .. } | Command::ConnectVia { socket, .. } => {
                         self.engine
                             .handle_socket(socket, SocketEvent::Connected, now);
                     }
@@ -235,6 +235,7 @@ impl Feed {
                         self.engine.handle_owner(flow, Vec::new(), now);
                     }
                     Command::OpenUdp { .. }
+                    | Command::OpenUdpVia { .. }
                     | Command::OpenEcho { .. }
                     | Command::Shutdown { .. }
                     | Command::Close { .. } => {}

@@ -8,7 +8,10 @@ use super::{
     rules::Query,
     to::To,
 };
-use crate::event::{Action, Kind, NameSource, Proto};
+use crate::{
+    egress::Proxy,
+    event::{Action, Kind, NameSource, Proto},
+};
 
 /// Something in a policy that a person may not have meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +76,7 @@ impl Policy {
             tell(suffix(rule, surroundings));
             tell(approves_much(rule));
             tell(portless(rule));
+            tell(cannot_carry(rule));
             let app = rule.app.as_ref();
             tell(app.and_then(|app| {
                 let why = (surroundings.no_such_app)(app)?;
@@ -130,9 +134,10 @@ impl Policy {
             })
             .collect();
         names.dedup();
-        let why = match first.action == rule.action {
-            true => "says the same",
-            false => "is about the same and stricter",
+        let why = match (first.action == rule.action, first.via == rule.via) {
+            (true, true) => "says the same",
+            (true, false) => "is about the same and goes another way",
+            (false, _) => "is about the same and stricter",
         };
         Some(format!(
             "never decides{about}: {} {why}",
@@ -255,6 +260,20 @@ fn approves_much(rule: &RuleEntry) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A way that cannot carry what the rule is about.
+fn cannot_carry(rule: &RuleEntry) -> Option<String> {
+    let via = rule.via.as_ref()?;
+    let carried = match rule.proto? {
+        Proto::Tcp => true,
+        Proto::Udp => via.carries_datagrams(),
+        Proto::Icmp => false,
+    };
+    let Proxy { name, protocol, .. } = &**via;
+    (!carried).then(|| {
+        format!("lets nothing through: the proxy {name:?} ({protocol}) carries no such packets, and nothing goes around it")
+    })
 }
 
 fn portless(rule: &RuleEntry) -> Option<String> {

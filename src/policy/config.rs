@@ -1,6 +1,6 @@
 //! What a policy file says, checked.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
     BlockedName, Limits, document,
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     ConfigError,
+    egress::{Login, Protocol, Proxy},
     event::{Action, Kind, Proto},
 };
 
@@ -20,6 +21,7 @@ pub struct Config {
     pub(super) limits: Limits,
     pub(super) rules: Vec<RuleEntry>,
     pub(super) lists: Vec<ListSource>,
+    pub(super) proxies: Vec<ProxyEntry>,
 }
 
 impl Config {
@@ -31,6 +33,7 @@ impl Config {
             limits: Limits::default(),
             rules: Vec::new(),
             lists: Vec::new(),
+            proxies: Vec::new(),
         }
     }
 
@@ -68,6 +71,40 @@ impl Config {
         &self.lists
     }
 
+    /// Returns the proxies whose password stands in a file of its own, for the shell to read, in order; a relative path is
+    /// relative to the policy file.
+    pub fn password_files(&self) -> impl Iterator<Item = &PasswordFile> {
+        self.proxies.iter().filter_map(|entry| match &entry.login {
+            Some((_, Password::InFile(file))) => Some(file),
+            Some((_, Password::Given(_))) | None => None,
+        })
+    }
+
+    /// Gives the text of each of [`Config::password_files`], in that order; an end of line at a text's end is none of it.
+    ///
+    /// # Errors
+    /// At the `password_file` whose text is no password.
+    pub fn with_passwords(mut self, texts: &[String]) -> Result<Config, ConfigError> {
+        let mut texts = texts.iter();
+        for entry in &mut self.proxies {
+            if let Some((user, Password::InFile(file))) = &entry.login {
+                let Some(text) = texts.next() else { break };
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                let text = text.strip_suffix('\r').unwrap_or(text);
+                let login = Login::new(user, text).map_err(|reason| file.error(reason))?;
+                entry.login = Some((user.clone(), Password::Given(login)));
+            }
+        }
+        for rule in &mut self.rules {
+            if let Some(via) = &mut rule.via
+                && let Some(entry) = self.proxies.iter().find(|entry| entry.name == via.name)
+            {
+                *via = entry.proxy();
+            }
+        }
+        Ok(self)
+    }
+
     /// Returns `[limits]`, defaults filled in.
     pub fn limits(&self) -> Limits {
         self.limits
@@ -97,6 +134,60 @@ impl ListSource {
             column,
             ..ConfigError::file(self.place.file.clone(), reason)
         }
+    }
+}
+
+/// A `[[proxy]]`.
+#[derive(Clone, Debug)]
+pub(super) struct ProxyEntry {
+    pub(super) name: Arc<str>,
+    pub(super) protocol: Protocol,
+    pub(super) address: SocketAddr,
+    pub(super) login: Option<(Arc<str>, Password)>,
+}
+
+/// Where a password is.
+#[derive(Clone, Debug)]
+pub(super) enum Password {
+    Given(Login),
+    InFile(PasswordFile),
+}
+
+/// The file that a proxy's password stands in, for the shell to read.
+#[derive(Clone, Debug)]
+pub struct PasswordFile {
+    /// Where it is.
+    pub path: String,
+    pub(super) file: Arc<str>,
+    /// Line and column of `password_file`.
+    pub(super) place: (Option<u32>, Option<u32>),
+}
+
+impl PasswordFile {
+    /// Makes an error at this `password_file`, for one that cannot be read or used.
+    pub fn error(&self, reason: impl Into<String>) -> ConfigError {
+        let (line, column) = self.place;
+        ConfigError {
+            line,
+            column,
+            ..ConfigError::file(self.file.clone(), reason)
+        }
+    }
+}
+
+impl ProxyEntry {
+    /// The proxy, without a login while that is still in a file.
+    pub(super) fn proxy(&self) -> Arc<Proxy> {
+        let login = match &self.login {
+            Some((_, Password::Given(login))) => Some(login.clone()),
+            Some((_, Password::InFile(_))) | None => None,
+        };
+        Arc::new(Proxy {
+            name: self.name.clone(),
+            protocol: self.protocol,
+            address: self.address,
+            login,
+        })
     }
 }
 
@@ -142,6 +233,8 @@ pub(super) struct RuleEntry {
     pub(super) proto: Option<Proto>,
     pub(super) sends: Option<Sends>,
     pub(super) action: Action,
+    /// The proxy that its connections go through.
+    pub(super) via: Option<Arc<Proxy>>,
 }
 
 /// The identifiers that a rule is about.

@@ -10,10 +10,11 @@ use toml::{
 
 use super::{
     BlockedName, Limits,
-    config::{Config, Defaults, ListSource, Place, Placed, RuleEntry, Sends},
+    config::{Config, Defaults, ListSource, Place, Placed, ProxyEntry, RuleEntry, Sends},
     field::{Bytes, Count, Fallback, Format, ListAction, Ports, Read, Sent},
     lists::MOST_LISTS,
     nearest::offer,
+    proxy::{self, ProxyTable},
     to::To,
 };
 use crate::{
@@ -41,12 +42,14 @@ fn parse_with(file: &str, text: &str, sections: &[&str]) -> Result<Config, Confi
     let table = DeTable::parse(text).map_err(|error| source.toml_error(&error))?;
     check_keys(&source, table.get_ref(), sections)?;
     let document: Document = read(table).map_err(|error| source.toml_error(&error))?;
+    let proxies = source.proxies(document.proxy)?;
     let rules = (1..)
         .zip(document.rule)
-        .map(|(number, rule)| source.rule(number, rule));
+        .map(|(number, rule)| source.rule(number, rule, Some(&proxies)));
     Ok(Config {
         rules: rules.collect::<Result<_, _>>()?,
         lists: source.lists(document.list)?,
+        proxies,
         defaults: source.defaults(document.default),
         limits: document.limits.resolve(),
         file: source.file,
@@ -63,6 +66,8 @@ struct Document {
     rule: Vec<Spanned<RuleTable>>,
     #[serde(default)]
     list: Vec<Spanned<ListTable>>,
+    #[serde(default)]
+    proxy: Vec<Spanned<ProxyTable>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -105,13 +110,14 @@ impl LimitsTable {
 }
 
 #[derive(Deserialize)]
-struct RuleTable {
+pub(super) struct RuleTable {
     app: Option<Spanned<Read<String>>>,
     to: Option<Read<To>>,
     port: Option<Read<Ports>>,
     proto: Option<Read<Proto>>,
     sends: Option<Spanned<Vec<Read<Sent>>>>,
     action: Read<Action>,
+    via: Option<Spanned<Read<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -122,14 +128,24 @@ struct ListTable {
     action: Option<Read<ListAction>>,
 }
 
+impl RuleTable {
+    pub(super) fn is_about_identifiers(&self) -> bool {
+        self.sends.is_some()
+    }
+
+    pub(super) fn action(&self) -> Action {
+        self.action.0
+    }
+}
+
 /// What an error is told against.
-struct Source<'a> {
-    file: Arc<str>,
+pub(super) struct Source<'a> {
+    pub(super) file: Arc<str>,
     text: &'a str,
 }
 
 impl Source<'_> {
-    fn error(&self, span: Range<usize>, reason: impl Into<String>) -> ConfigError {
+    pub(super) fn error(&self, span: Range<usize>, reason: impl Into<String>) -> ConfigError {
         ConfigError::at(self.file.clone(), self.text, span.start, reason)
     }
 
@@ -163,9 +179,19 @@ impl Source<'_> {
         }
     }
 
-    fn rule(&self, number: u32, table: Spanned<RuleTable>) -> Result<RuleEntry, ConfigError> {
+    /// Checks a rule; without `proxies`, not whether there is one of the name in `via`.
+    fn rule(
+        &self,
+        number: u32,
+        table: Spanned<RuleTable>,
+        proxies: Option<&[ProxyEntry]>,
+    ) -> Result<RuleEntry, ConfigError> {
         let line = self.line(table.span());
         let rule = table.into_inner();
+        let via = match &rule.via {
+            Some(via) => self.via(via, &rule, proxies)?,
+            None => None,
+        };
         Ok(RuleEntry {
             number,
             line,
@@ -176,6 +202,7 @@ impl Source<'_> {
             proto: rule.proto.map(|Read(proto)| proto),
             sends: rule.sends.map(|sends| self.sends(sends)).transpose()?,
             action: rule.action.0,
+            via,
         })
     }
 
@@ -262,10 +289,10 @@ fn read<T: DeserializeOwned>(table: Spanned<DeTable<'_>>) -> Result<T, toml::de:
     T::deserialize(toml::Deserializer::from(table))
 }
 
-/// Refuses the first key, in the order of the file, that means nothing here.
 /// The sections of a policy.
-const POLICY: &[&str] = &["default", "limits", "rule", "list"];
+const POLICY: &[&str] = &["default", "limits", "rule", "list", "proxy"];
 
+/// Refuses the first key, in the order of the file, that means nothing here.
 fn check_keys(
     source: &Source<'_>,
     document: &DeTable<'_>,
@@ -292,7 +319,7 @@ fn key_faults(document: &DeTable<'_>, sections: &[&str]) -> Vec<(Range<usize>, S
         let Some(value) = document.get(*section) else {
             continue;
         };
-        let repeated = matches!(*section, "rule" | "list");
+        let repeated = matches!(*section, "rule" | "list" | "proxy");
         match value.get_ref() {
             DeValue::Table(_) if repeated => {
                 let reason = format!("write [[{section}]], in two brackets: there can be many");
@@ -379,10 +406,11 @@ const SECTIONS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "rule",
-        &["app", "to", "port", "proto", "sends", "action"],
+        &["app", "to", "port", "proto", "sends", "action", "via"],
         &["network", "screen", "until"],
     ),
     ("list", &["name", "source", "format", "action"], &[]),
+    ("proxy", proxy::KEYS, &[]),
 ];
 
 mod faults;

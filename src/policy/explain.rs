@@ -9,7 +9,10 @@ use super::{
     rules::{Query, Rank},
     to::To,
 };
-use crate::event::{Action, Confidence, Kind, NameSource, Proto, Verdict};
+use crate::{
+    egress::Proxy,
+    event::{Action, Confidence, Kind, NameSource, Proto, Verdict},
+};
 
 /// A verdict with what it stands on, for people. Display writes it as a few lines of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Explanation {
     pub deciding: Reason,
     /// What decides for each identifier, where the verdict is about identifiers.
     pub identifiers: Vec<(Kind, Reason)>,
+    /// The proxy that the connection would go through.
+    pub via: Option<Arc<Proxy>>,
     /// What else matched, best first, the default last.
     pub runners_up: Vec<Reason>,
     /// Rules (TOML, each from its `[[rule]]` on) that together would turn the verdict: allow into block, all else into
@@ -104,6 +109,10 @@ impl Policy {
             verdict,
             deciding: self.reason(cause),
             identifiers,
+            via: self
+                .route(facts)
+                .filter(|_| self.action(connection) != Action::Block)
+                .cloned(),
             runners_up,
             remedy: self.remedy(facts, sends, cause).unwrap_or_default(),
             changes: self.changes(facts, sends, cause),
@@ -265,6 +274,7 @@ impl Policy {
                     proto: proto.then_some(facts.proto),
                     sends: concerned.clone(),
                     action: wanted,
+                    via: None,
                 };
                 let rules: Vec<RuleEntry> = (u32::MAX / 2..).zip(to).map(rule).collect();
                 (self.with(rules.clone()).leak(facts, &found).action == wanted).then_some(rules)
@@ -297,6 +307,9 @@ impl To {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", word(self.verdict.action), self.deciding)?;
+        if let Some(via) = &self.via {
+            writeln!(f, "through the proxy {via:?}")?;
+        }
         if !self.runners_up.is_empty() {
             writeln!(f, "also matching:")?;
         }
@@ -349,7 +362,11 @@ impl RuleEntry {
             }
         });
         let action = Some(format!("action = {:?}", word(self.action)));
-        [app, to, port, proto, sends, action]
+        let via = self
+            .via
+            .as_ref()
+            .map(|proxy| format!("via = {:?}", proxy.name));
+        [app, to, port, proto, sends, action, via]
             .into_iter()
             .flatten()
             .collect()

@@ -10,13 +10,14 @@ use std::{
 
 use super::{
     BlockedName, Limits,
-    config::{Config, Defaults, Place, Placed, RuleEntry},
+    config::{Config, Defaults, Place, Placed, ProxyEntry, RuleEntry},
     listfile::ListReport,
     lists::Lists,
     rules::{Query, Rules},
 };
 use crate::{
     ConfigError,
+    egress::Proxy,
     event::{Action, Confidence, Kind, NameSource, Proto, Verdict},
 };
 
@@ -32,6 +33,9 @@ pub struct Policy {
     pub(super) limits: Limits,
     pub(super) rules: Rules,
     pub(super) lists: Arc<Lists>,
+    /// Whether any rule names a proxy.
+    pub(super) routes: bool,
+    pub(super) proxies: Vec<Arc<Proxy>>,
     /// `rule.N` or `answer.N`, by position.
     names: Vec<Arc<str>>,
     default_names: [Arc<str>; 4],
@@ -54,6 +58,9 @@ pub struct Facts {
 
 impl Policy {
     /// Compiles a policy; `lists` are the texts of [`Config::lists`], in that order.
+    ///
+    /// # Errors
+    /// Where a list has no line that can be used, or a password was not given by [`Config::with_passwords`].
     pub fn new(config: Config, lists: Vec<Vec<u8>>) -> Result<Policy, ConfigError> {
         if lists.len() != config.lists.len() {
             let reason = format!(
@@ -63,13 +70,18 @@ impl Policy {
             );
             return Err(ConfigError::file(config.file, reason));
         }
+        if let Some(unread) = config.password_files().next() {
+            return Err(unread.error("the password was not read"));
+        }
         let lists = Arc::new(Lists::new(&config.lists, &lists)?);
+        let proxies = config.proxies.iter().map(ProxyEntry::proxy).collect();
         Ok(Policy::compile(
             config.file,
             config.defaults,
             config.limits,
             config.rules,
             lists,
+            proxies,
         ))
     }
 
@@ -91,6 +103,7 @@ impl Policy {
             port: None,
             proto: None,
             kind: None,
+            answers: true,
         };
         let names = [(name.into(), NameSource::Dns)];
         let cause = self.judge(&query, &names, DefaultKey::Connection);
@@ -179,6 +192,7 @@ impl Policy {
             self.limits,
             rules,
             self.lists.clone(),
+            self.proxies.clone(),
         )
     }
 
@@ -188,8 +202,10 @@ impl Policy {
         limits: Limits,
         rules: Vec<RuleEntry>,
         lists: Arc<Lists>,
+        proxies: Vec<Arc<Proxy>>,
     ) -> Policy {
         let rules = Rules::new(rules);
+        let routes = rules.all().iter().any(|rule| rule.via.is_some());
         let names = rules
             .all()
             .iter()
@@ -206,6 +222,8 @@ impl Policy {
             limits,
             rules,
             lists,
+            routes,
+            proxies,
             names,
             default_names,
         }
@@ -324,6 +342,7 @@ impl<'a> Query<'a> {
             port: Some(facts.dst.port()),
             proto: Some(facts.proto),
             kind: None,
+            answers: true,
         }
     }
 }

@@ -21,11 +21,12 @@ mod lists;
 mod model;
 mod nearest;
 mod nets;
+mod proxy;
 mod rules;
 mod to;
 
 pub use check::{Outline, Surroundings, Warning};
-pub use config::{Config, ListSource, Place};
+pub use config::{Config, ListSource, PasswordFile, Place};
 pub use domain::wire_name;
 pub use explain::{Explanation, Reason};
 pub use judge::{Facts, Policy};

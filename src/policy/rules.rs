@@ -23,7 +23,8 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn new(mut rules: Vec<RuleEntry>) -> Rules {
         rules.sort_by_key(|rule| {
-            let place = (rule.answers.is_some(), rule.number);
+            // A way of its own is the stricter: what would go by a proxy goes no other way for want of an order.
+            let place = (rule.via.is_none(), rule.answers.is_some(), rule.number);
             (Reverse(Rank::of(rule)), Reverse(rule.action), place)
         });
         let (mut connection, mut leak) = (Index::default(), Index::default());
@@ -128,22 +129,29 @@ pub(super) struct Query<'a> {
     pub(super) proto: Option<Proto>,
     /// None: about the connection.
     pub(super) kind: Option<&'a Kind>,
+    /// Whether the person's answers count, beside the policy.
+    pub(super) answers: bool,
 }
 
 impl Query<'_> {
     /// Whether everything but the destination fits.
     pub(super) fn meets(&self, rule: &RuleEntry) -> bool {
+        self.covers(rule) && self.meets_but_for_kinds(rule)
+    }
+
+    fn meets_but_for_kinds(&self, rule: &RuleEntry) -> bool {
         let unknown = rule.action != Action::Block;
         let port = |port| {
             rule.ports
                 .is_none_or(|ports| (ports.first..=ports.last).contains(&port))
         };
         let app = rule.app.as_ref().is_none_or(|app| self.app.contains(app));
-        app && self.port.map_or(unknown || rule.ports.is_none(), port)
+        (self.answers || rule.answers.is_none())
+            && app
+            && self.port.map_or(unknown || rule.ports.is_none(), port)
             && rule
                 .proto
                 .is_none_or(|proto| self.proto.map_or(unknown, |known| known == proto))
-            && self.covers(rule)
     }
 
     /// Whether the rule is about what the query is about.
@@ -153,6 +161,15 @@ impl Query<'_> {
             (Some(kind), Some(Sends::Kinds(kinds))) => kinds.contains(kind),
             (None, Some(_)) | (Some(_), None) => false,
         }
+    }
+
+    /// Whether a rule on addresses could be about this connection, or about what is sent over it, at some address.
+    pub(super) fn could_meet_at_an_address(&self, rule: &RuleEntry) -> bool {
+        let on_addresses = match rule.to {
+            Some(To::Net(_) | To::Lan) => true,
+            Some(To::Host(_) | To::Domain(_) | To::Under(_)) | None => false,
+        };
+        on_addresses && self.meets_but_for_kinds(rule)
     }
 
     /// Whether the rule hangs on something that is not known yet.

@@ -253,6 +253,29 @@ mod tests {
         [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
     }
 
+    /// Anchor R16: nothing is read or written as if it lay at an even address (tests/on-arm runs this on 32-bit ARM).
+    #[test]
+    fn r16_packets_are_read_and_written_wherever_they_lie() {
+        let packet = v4_tcp(b"payload");
+        let read = |bytes: &[u8]| match parse(bytes, Checksum::Verify) {
+            Ok(Packet::Tcp(segment)) => (segment.pair, segment.seq, segment.payload),
+            other => panic!("{other:?}"),
+        };
+        let expected = read(&packet);
+        let mut room = vec![0; packet.len() + 16];
+        for offset in 0..16 {
+            let here = &mut room[offset..offset + packet.len()];
+            here.copy_from_slice(&packet);
+            assert_eq!(read(here), expected, "{offset}");
+            // The payload's sum stands in the header that goes before it.
+            let payload = expected.2.of(here);
+            let mut header = [0; MAX_HEADER];
+            let n = emit_udp(&mut header, expected.0, payload);
+            let whole = [&header[..n], payload].concat();
+            assert!(parse(&whole, Checksum::Verify).is_ok(), "{offset}");
+        }
+    }
+
     fn v4_tcp(payload: &[u8]) -> Vec<u8> {
         let mut packet = Vec::new();
         let options = [

@@ -357,6 +357,7 @@ fn record(file: &str, basis: Basis) {
                     src,
                     dst,
                     error: None,
+                    proxy: None,
                 },
             );
         }

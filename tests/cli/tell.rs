@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{EMAIL, Folder, IDENTITY, untold};
 
@@ -355,5 +355,62 @@ fn there_is_a_manual_page_of_every_command() {
     assert!(
         !whole.contains("demo\\-client") && whole.contains("Exit status"),
         "{whole}"
+    );
+}
+
+const PROXIED: &str = "[[proxy]]\nname = \"office\"\ntype = \"http\"\naddress = \"192.0.2.1:3128\"\nuser = \"ada\"\npassword_file = \"office.pass\"\n\
+    [[rule]]\nto = \"bank.example\"\nvia = \"office\"\naction = \"allow\"\n\
+    [[rule]]\nto = \"shop.example\"\nproto = \"udp\"\nvia = \"office\"\naction = \"allow\"\n";
+
+#[test]
+fn the_way_of_a_connection_is_told_and_the_password_is_not() {
+    let folder = Folder::new();
+    folder.file("office.pass", "hunter2\n");
+    let path = folder.file("p.toml", PROXIED);
+    let explain = |to: &str, more: &[&str]| {
+        let words = [&["explain", "--policy", &path, "--to", to], more].concat();
+        let ran = untold(&words);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        ran
+    };
+    let told = explain("bank.example", &["--json"]).events();
+    assert_eq!(told[0]["via"], "office");
+    assert_eq!(
+        explain("other.example", &["--json"]).events()[0]["via"],
+        Value::Null
+    );
+    let page = explain("bank.example", &[]).stdout;
+    assert!(
+        page.contains("through the proxy office (http at 192.0.2.1:3128), or nowhere"),
+        "{page}"
+    );
+    let page = explain("shop.example", &["--proto", "udp"]).stdout;
+    assert!(page.contains("nowhere: the proxy office"), "{page}");
+    let checked = untold(&["policy", "check", &path, "--json"]);
+    let expected = json!([{"name": "office", "type": "http", "address": "192.0.2.1:3128", "login": true, "rules": 2}]);
+    assert_eq!(checked.events()[0]["proxies"], expected);
+    let warnings = checked.events()[0]["warnings"].to_string();
+    assert!(
+        warnings.contains("rule.2 lets nothing through"),
+        "{warnings}"
+    );
+    let page = untold(&["policy", "check", &path]).stdout;
+    assert!(
+        page.contains("office: http at 192.0.2.1:3128, with a login, 2 rules"),
+        "{page}"
+    );
+    assert!(!page.contains("hunter2") && !checked.stdout.contains("hunter2"));
+}
+
+#[test]
+fn a_password_that_cannot_be_read_is_bad_input_at_its_place() {
+    let folder = Folder::new();
+    let path = folder.file("p.toml", PROXIED);
+    let ran = untold(&["explain", "--policy", &path, "--to", "bank.example"]);
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.stderr.contains("p.toml:6:17: no such file"),
+        "{}",
+        ran.stderr
     );
 }

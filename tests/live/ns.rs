@@ -78,6 +78,12 @@ impl Namespace {
         namespace
     }
 
+    /// The same one, for whoever outlives this value.
+    pub fn again(&self) -> Self {
+        let file = self.file.try_clone().expect("a descriptor is left");
+        Self { file, ..*self }
+    }
+
     /// Runs `ip` with these words.
     pub fn ip(&self, words: &str) {
         let inside = self.name.iter().flat_map(|name| ["-n", name]);

@@ -21,6 +21,7 @@ use crate::{
     faultlink::Faults,
     noise::Noise,
     ns::{alone, alone_with},
+    proxies::{Proxy, Speaks},
     registration::{self, Breaks},
     resolver::{self, Resolver},
     server::{self, Echo, Server},
@@ -49,6 +50,34 @@ fn an_approved_registration_replays() {
             assert!(collector.reaches("request"));
         });
         assert_eq!(live.verdicts("finding"), ["allow"; 7]);
+        assert_same(&live, policy);
+    });
+}
+
+/// The proxy is no part of a recording: verdicts stand on what the app sent.
+#[test]
+fn what_goes_through_a_proxy_replays() {
+    alone(|| {
+        let policy = "[[proxy]]\nname = \"p\"\ntype = \"socks5\"\naddress = \"203.0.113.10:1080\"\n\
+            [[rule]]\naction = \"allow\"\nvia = \"p\"\n";
+        let live = recorded(with_policy(policy), |world| {
+            let _proxy = Proxy::start(
+                world.server.again(),
+                "203.0.113.10:1080",
+                Speaks::Socks5,
+                None,
+            );
+            let collector = Server::start(&world.server, WEB, server::collector);
+            exchange(world, &collector, &registration());
+            let refused = world.connect("203.0.113.9:81".parse().unwrap());
+            assert!(refused.is_err(), "nobody listens");
+            let echo = Echo::start(&world.server, "203.0.113.9:7");
+            let socket = world.app.run(|| UdpSocket::bind("10.0.0.2:0")).unwrap();
+            socket.set_read_timeout(Some(server::PATIENCE)).unwrap();
+            socket.send_to(b"hello", echo.address).unwrap();
+            assert_eq!(socket.recv(&mut [0; 10]).unwrap(), 5);
+        });
+        assert_eq!(live.verdicts("finding"), ["block"; 7]);
         assert_same(&live, policy);
     });
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use untold::event::{Action, Event, FlowEvent, Scope};
+use untold::{
+    engine::Network,
+    event::{Action, Event, FlowEvent, Scope},
+};
 
 use crate::{
     ns::alone,
@@ -77,6 +80,31 @@ fn more_than_any_buffer_holds_goes_through() {
             .collect();
         assert!(answer.contains("Sink-Bytes: 16777216\r\n"), "{answer}");
         assert!(answer.contains(&digest), "{answer}");
+    });
+}
+
+/// What stays in the process stands on no network.
+#[test]
+fn r10_a_change_of_network_leaves_the_sink_alone() {
+    alone(|| {
+        let (mut world, server) = world();
+        let request = registration::request("collector.example", Breaks::Lf);
+        let mut stream = world.connect(SINK.parse().unwrap()).expect("it connects");
+        let (first, rest) = request.split_at(100);
+        stream.write_all(first).expect("the app's kernel takes it");
+        world.relay.ip("addr del 192.0.2.1/30 dev up0");
+        world.engine().network_changed(Network::default());
+        // Answered in order: by then the change is over.
+        assert_eq!(world.engine().load().expect("it answers").sockets, 1);
+        stream.write_all(rest).expect("the flow goes on");
+        stream.shutdown(Shutdown::Write).expect("it is connected");
+        world.answer(Action::Allow, Scope::Once);
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let whole = format!("Sink-Bytes: {}\r\n", request.len());
+        assert!(answer.contains(&whole), "{answer}");
+        assert_eq!(ended(&mut world).failure, None);
+        assert_eq!(server.connections(), 0);
     });
 }
 

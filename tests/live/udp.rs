@@ -168,9 +168,10 @@ fn datagrams_in_one_piece_pass_up_to_the_paths_mtu_and_beyond_it_the_app_is_told
             });
             assert!(too_long, "{remote}: the app is not told");
             let fits = vec![7; 1_300 - headers];
-            // An error of an earlier one may still have to be told.
+            // Errors of earlier ones may still have to be told, to whatever is done next.
             assert!(eventually(|| socket.send(&fits).is_ok()), "it fits");
-            assert_eq!(socket.recv(&mut [0; 2_000]).expect("an answer"), fits.len());
+            let answer = (0..10).find_map(|_| socket.recv(&mut [0; 2_000]).ok());
+            assert_eq!(answer, Some(fits.len()), "{remote}");
             // Whoever does not care has fragments made of what is longer.
             whole(&socket, false);
             let mut long = None;

@@ -9,6 +9,7 @@ use std::{
 
 use serde::Serialize;
 use untold::{
+    egress::Proxy,
     event::{Action, Kind, NameSource, Proto},
     policy::{Explanation, Facts, Policy, Reason, wire_name},
 };
@@ -93,6 +94,10 @@ fn lay_out(page: &mut Page, policy: &Policy, facts: &Facts, sends: &[Kind], told
 
     page.heading("decided by");
     reasons(page, std::slice::from_ref(&told.deciding));
+    if let Some(via) = &told.via {
+        page.heading("goes");
+        page.words(STEP, Look::Plain, &way(via, facts.proto));
+    }
     if told.identifiers.len() > 1 {
         page.heading("each identifier");
         let rows: Vec<[String; 4]> = told
@@ -130,6 +135,18 @@ fn lay_out(page: &mut Page, policy: &Policy, facts: &Facts, sends: &[Kind], told
     }
     for change in others {
         page.words(STEP, Look::Plain, change);
+    }
+}
+
+fn way(via: &Proxy, proto: Proto) -> String {
+    let carried = match proto {
+        Proto::Tcp => true,
+        Proto::Udp => via.carries_datagrams(),
+        Proto::Icmp => false,
+    };
+    match carried {
+        true => format!("through the proxy {via:?}, or nowhere"),
+        false => format!("nowhere: the proxy {via:?} carries no such packets"),
     }
 }
 
@@ -209,6 +226,7 @@ struct Told<'a> {
     sends: &'a [Kind],
     verdict: Action,
     approved: bool,
+    via: Option<&'a str>,
     deciding: Row<'a>,
     identifiers: Vec<Identifier<'a>>,
     runners_up: Vec<Row<'a>>,
@@ -251,6 +269,7 @@ impl<'a> Told<'a> {
             sends,
             verdict: told.verdict.action,
             approved: told.verdict.approved,
+            via: told.via.as_ref().map(|proxy| &*proxy.name),
             deciding: Row::new(&told.deciding),
             identifiers: told
                 .identifiers

@@ -103,6 +103,16 @@ impl Sources {
             lists.push(bytes.map_err(|reason| source.error(reason))?);
         }
         let digest = std::mem::take(&mut reading.digest).finalize();
+        // After the digest, which is recorded: nobody is to try passwords against it.
+        let mut passwords = Vec::new();
+        for file in config.password_files() {
+            let bytes = reading.bytes(&folder.join(&file.path));
+            let text = bytes.and_then(|bytes| {
+                String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+            });
+            passwords.push(text.map_err(|reason| file.error(reason))?);
+        }
+        let config = config.with_passwords(&passwords)?;
         let identity = match &self.identity {
             Some(path) => Identity::parse(&name(path), &reading.text(path)?)?,
             None => Identity::default(),

@@ -314,6 +314,8 @@ pub mod tests {
             bytes_in: 0,
             verdict,
             rule: "rule.2".into(),
+            via: None,
+            failure: None,
         }
     }
 

@@ -108,6 +108,8 @@ impl<'a> Sent<'a> {
             bytes_in: 0,
             verdict: self.verdict.action,
             rule: self.verdict.rule.clone(),
+            via: None,
+            failure: None,
         }));
     }
 

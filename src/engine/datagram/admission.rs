@@ -8,7 +8,7 @@ use crate::{
         Command, Engine, OwnerId, Record, Wait, Waiter,
         questions::{Asked, Settled},
     },
-    event::{Action, Finding, Proto, Verdict},
+    event::{Action, Failure, Finding, Proto, Verdict},
     flow::Key,
     inspect::{Context, Stream},
     wire::Pair,
@@ -30,6 +30,8 @@ impl Engine {
             pending: Vec::new(),
             asking,
             blocked: false,
+            sequence: 0,
+            stuck: false,
             answered: false,
             last: now,
             listed: now,
@@ -90,9 +92,18 @@ impl Engine {
         flow.record.verdict = verdict;
         let (proto, pair) = (flow.record.facts.proto, flow.pair);
         if !self.is_own(pair.dst.ip()) {
-            let mapping = self.mapping(proto, pair.src);
+            let via = self
+                .datagrams
+                .flows
+                .get(key)
+                .and_then(|flow| self.route(&flow.record));
+            let stuck = via
+                .as_ref()
+                .is_some_and(|proxy| proto != Proto::Udp || !proxy.carries_datagrams());
+            let mapping = (!stuck).then(|| self.mapping(proto, pair.src, via.as_ref()));
             if let Some(flow) = self.datagrams.flows.get_mut(key) {
-                flow.mapping = Some(mapping);
+                (flow.mapping, flow.record.via, flow.stuck) = (mapping, via, stuck);
+                flow.record.failure = stuck.then_some(Failure::ProxyRefused);
             }
         }
     }
@@ -226,7 +237,8 @@ impl Engine {
             }
             let verdict = self.judge_connection(&flow.record);
             let blocks = verdict.action == Action::Block;
-            if flow.blocked == blocks {
+            let astray = (flow.mapping.is_some() || flow.stuck) && self.is_astray(&flow.record);
+            if flow.blocked == blocks && !astray {
                 continue;
             }
             if blocks && let Some(flow) = self.datagrams.flows.get_mut(key) {

@@ -3,12 +3,14 @@
 use std::{
     io::ErrorKind,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use crate::{
+    egress::Proxy,
     engine::{Command, Engine, SocketEvent, SocketId, slots::Slot, sockets::Owner},
-    event::Proto,
+    event::{Failure, Proto},
     flow::Key,
     wire::{self, MAX_HEADER, Pair, Span, Unreachable},
 };
@@ -17,6 +19,10 @@ use crate::{
 pub(super) struct Mapping {
     proto: Proto,
     source: SocketAddr,
+    /// The proxy that it goes through.
+    via: Option<Arc<Proxy>>,
+    /// Why that did not carry it, last.
+    failure: Option<Failure>,
     /// None before its first datagram, and while its place was wanted for others.
     socket: Option<Key>,
     flows: usize,
@@ -36,19 +42,27 @@ const IDLE: Duration = Duration::from_secs(20);
 
 impl Engine {
     /// The mapping of a source, made where there is none; counts one more flow.
-    pub(super) fn mapping(&mut self, proto: Proto, source: SocketAddr) -> Key {
-        let known = self.datagrams.by_source.get(&(proto, source)).copied();
+    pub(super) fn mapping(
+        &mut self,
+        proto: Proto,
+        source: SocketAddr,
+        via: Option<&Arc<Proxy>>,
+    ) -> Key {
+        let place = (proto, source, via.map(|proxy| proxy.name.clone()));
+        let known = self.datagrams.by_source.get(&place).copied();
         let key = known.unwrap_or_else(|| {
             let key = self.datagrams.mappings.insert(Mapping {
                 proto,
                 source,
+                via: via.cloned(),
+                failure: None,
                 socket: None,
                 flows: 0,
                 last: self.now.mono,
                 listed: self.now.mono,
                 failed: None,
             });
-            self.datagrams.by_source.insert((proto, source), key);
+            self.datagrams.by_source.insert(place, key);
             key
         });
         if let Some(mapping) = self.datagrams.mappings.get_mut(key) {
@@ -70,31 +84,50 @@ impl Engine {
         };
         mapping.flows -= 1;
         if mapping.flows == 0 {
-            let source = (mapping.proto, mapping.source);
+            let name = mapping.via.as_ref().map(|proxy| proxy.name.clone());
+            let source = (mapping.proto, mapping.source, name);
             self.close_mapping(key, None);
             self.datagrams.mappings.remove(key);
             self.datagrams.by_source.remove(&source);
         }
     }
 
-    /// The socket that carries what `source` sends, if there is one.
-    pub(in crate::engine) fn datagram_socket(
-        &self,
-        proto: Proto,
-        source: SocketAddr,
-    ) -> Option<SocketId> {
-        let mapping = self.datagrams.by_source.get(&(proto, source))?;
-        self.datagrams.mappings.get(*mapping)?.socket.map(SocketId)
+    /// The proxy of a mapping.
+    pub(in crate::engine) fn mapping_via(&self, key: Key) -> Option<Arc<Proxy>> {
+        self.datagrams.mappings.get(key)?.via.clone()
+    }
+
+    /// Why the way of a flow did not carry it, if so.
+    pub(super) fn mapping_failure(&self, flow: Key) -> Option<Failure> {
+        let mapping = self.datagrams.flows.get(flow)?.mapping?;
+        self.datagrams.mappings.get(mapping)?.failure
+    }
+
+    /// The socket that carries what the app sends from `pair.src` to `pair.dst`, or would to anybody, if there is one.
+    pub(in crate::engine) fn datagram_socket(&self, proto: Proto, pair: Pair) -> Option<SocketId> {
+        let flow = self.datagrams.by_pair.get(&(proto, pair));
+        let mapping = flow
+            .and_then(|flow| self.datagrams.flows.get(*flow)?.mapping)
+            .or_else(|| {
+                self.datagrams
+                    .by_source
+                    .get(&(proto, pair.src, None))
+                    .copied()
+            })?;
+        self.datagrams.mappings.get(mapping)?.socket.map(SocketId)
     }
 
     pub(super) fn forward(&mut self, flow: Key, slot: usize, span: Span, to: SocketAddr) {
         let Some(flow) = self.datagrams.flows.get(flow) else {
             return;
         };
-        let proto = flow.record.facts.proto;
+        let (proto, flow_via) = (flow.record.facts.proto, flow.record.via.is_some());
         match flow.mapping.and_then(|mapping| self.socket_of(mapping)) {
             Some(socket) => {
-                let outward = self.outward(to);
+                let outward = match flow_via {
+                    false => self.outward(to),
+                    true => to,
+                };
                 if proto == Proto::Icmp && outward != to {
                     self.translate_echo(slot, span);
                 }
@@ -127,8 +160,12 @@ impl Engine {
         if mapping.failed.is_some_and(|at| now < at + RETRY) {
             return None;
         }
-        let proto = mapping.proto;
+        let (proto, via) = (mapping.proto, mapping.via.clone());
         let v6 = mapping.source.is_ipv6() || self.nat64.is_some();
+        let proxy = match &via {
+            Some(proxy) => Some(self.proxy_address(proxy)?),
+            None => None,
+        };
         if !self.socket_room() {
             self.count("socket_limit");
             return None;
@@ -138,14 +175,16 @@ impl Engine {
         (mapping.socket, mapping.listed) = (Some(socket), now);
         self.datagrams.idle_mappings.insert(key, now);
         let id = SocketId(socket);
-        self.open_socket(match proto {
-            Proto::Icmp => Command::OpenEcho { socket: id, v6 },
-            Proto::Udp | Proto::Tcp => Command::OpenUdp {
+        let command = match (proxy, proto) {
+            (Some(to), _) => Command::OpenUdpVia { socket: id, to },
+            (None, Proto::Icmp) => Command::OpenEcho { socket: id, v6 },
+            (None, Proto::Udp | Proto::Tcp) => Command::OpenUdp {
                 socket: id,
                 v6,
                 to: None,
             },
-        });
+        };
+        self.open_socket(id, command);
         Some(id)
     }
 
@@ -199,20 +238,16 @@ impl Engine {
         Some((key, mappings.get(key)?.last))
     }
 
-    pub(in crate::engine) fn inbound_datagram(
-        &mut self,
-        mapping: Key,
-        from: SocketAddr,
-        len: usize,
-    ) {
+    pub(in crate::engine) fn inbound_datagram(&mut self, at: Key, from: SocketAddr, len: usize) {
         let now = self.now.mono;
-        let Some(mapping) = self.datagrams.mappings.get_mut(mapping) else {
+        let Some(mapping) = self.datagrams.mappings.get_mut(at) else {
             return;
         };
         mapping.last = now;
+        let direct = mapping.via.is_none();
         let (proto, source) = (mapping.proto, mapping.source);
         let from = match (source.is_ipv4(), self.nat64) {
-            (true, Some(nat64)) => nat64.inward(from),
+            (true, Some(nat64)) if direct => nat64.inward(from),
             _ => from,
         };
         let from = SocketAddr::new(
@@ -229,6 +264,10 @@ impl Engine {
         let Some(flow) = self.datagrams.flows.get_mut(key) else {
             return;
         };
+        // What did not come the way that the flow goes is nobody's answer.
+        if flow.mapping != Some(at) {
+            return self.count("unsolicited");
+        }
         let bytes = self.scratch.get(..len).unwrap_or(&[]);
         let echo = proto == Proto::Icmp;
         let (payload, sequence) = match (echo, bytes) {
@@ -252,6 +291,7 @@ impl Engine {
         });
         flow.record.bytes_in += payload.len() as u64;
         flow.answered = true;
+        flow.record.failure = None;
         flow.last = now;
         if !added {
             self.count("device_queue");
@@ -260,7 +300,15 @@ impl Engine {
     }
 
     pub(in crate::engine) fn mapping_socket(&mut self, mapping: Key, event: SocketEvent) {
-        if let SocketEvent::Failed(_) = event {
+        let failure = match (event, self.mapping_via(mapping)) {
+            (SocketEvent::ProxyFailed(failure), _) => Some(failure),
+            (SocketEvent::Failed(why), via @ Some(_)) => Some(Failure::of(why, via.as_ref())),
+            _ => None,
+        };
+        if let Some(mapping) = self.datagrams.mappings.get_mut(mapping) {
+            mapping.failure = failure.or(mapping.failure);
+        }
+        if let SocketEvent::Failed(_) | SocketEvent::ProxyFailed(_) = event {
             self.close_mapping(mapping, Some(self.now.mono));
             self.count("socket");
         }

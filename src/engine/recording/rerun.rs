@@ -139,10 +139,16 @@ impl Rerun {
                     self.engine.handle_owner(flow, app.clone(), now);
                 }
             }
-            Note::Connect { src, dst, error } => {
-                let event = match error {
-                    None => SocketEvent::Connected,
-                    Some(fault) => SocketEvent::Failed((*fault).into()),
+            Note::Connect {
+                src,
+                dst,
+                error,
+                proxy,
+            } => {
+                let event = match (error, proxy) {
+                    (_, Some(failure)) => SocketEvent::ProxyFailed(*failure),
+                    (None, None) => SocketEvent::Connected,
+                    (Some(fault), None) => SocketEvent::Failed((*fault).into()),
                 };
                 self.socket(*src, *dst, event);
             }
@@ -276,13 +282,15 @@ impl Rerun {
                 if self.engine.is_own(pair.src.ip()) {
                     self.engine
                         .dns_reply_again(pair.reversed(), payload, self.now);
-                } else if let Some(socket) = self.engine.datagram_socket(Proto::Udp, pair.dst) {
+                } else if let Some(socket) =
+                    self.engine.datagram_socket(Proto::Udp, pair.reversed())
+                {
                     self.datagram(socket, pair.src, payload);
                 }
             }
             Packet::Echo(echo) => {
-                let mut app = echo.pair.dst;
-                app.set_port(echo.ident);
+                let mut app = echo.pair.reversed();
+                app.src.set_port(echo.ident);
                 let message = ip.get(echo.payload.start.saturating_sub(8) as usize..);
                 if let (Some(socket), Some(message)) =
                     (self.engine.datagram_socket(Proto::Icmp, app), message)
@@ -369,7 +377,7 @@ impl Rerun {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Connect { socket, .. } => {
+            Command::Connect { socket, .. } | Command::ConnectVia { socket, .. } => {
                 if let Some(pair) = self.engine.pair_of(socket) {
                     let lane = Lane {
                         socket,
@@ -395,7 +403,10 @@ impl Rerun {
                     self.lanes.remove(&pair);
                 }
             }
-            Command::OpenUdp { .. } | Command::OpenEcho { .. } | Command::Shutdown { .. } => {}
+            Command::OpenUdp { .. }
+            | Command::OpenUdpVia { .. }
+            | Command::OpenEcho { .. }
+            | Command::Shutdown { .. } => {}
         }
     }
 }

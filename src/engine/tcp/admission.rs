@@ -1,8 +1,8 @@
 //! Whether a connection is made at all: its owner, the verdict at its SYN, and questions about it.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+use std::{collections::hash_map::Entry, io::ErrorKind, net::SocketAddr, sync::Arc};
 
-use super::{PARKED, Queued, TcpFlow};
+use super::{PARKED, PROXY, Queued, TcpFlow};
 use crate::{
     engine::{
         Command, Engine, OwnerId, Record, SocketId, Wait, Waiter,
@@ -10,7 +10,7 @@ use crate::{
         questions::{Asked, Settled},
         sockets::Owner,
     },
-    event::{Action, Finding, Proto, Verdict},
+    event::{Action, Failure, Finding, Proto, Verdict},
     flow::{Key, Tcp},
     wire::Segment,
 };
@@ -46,6 +46,7 @@ impl Engine {
             gave_up: false,
             noted: 0,
             parked: true,
+            proxied: false,
             writable: false,
             finished: false,
             shut: false,
@@ -110,6 +111,15 @@ impl Engine {
         if let Some(flow) = self.flows.get_mut(key)
             && std::mem::take(&mut flow.parked)
         {
+            let dst = flow.record.pair.dst;
+            if std::mem::take(&mut flow.proxied)
+                && let Entry::Occupied(mut waiting) = self.proxied.entry(dst)
+            {
+                *waiting.get_mut() -= 1;
+                if *waiting.get() == 0 {
+                    waiting.remove();
+                }
+            }
             self.parked -= 1;
             if let Some(tally) = self.apps.get_mut(flow.app) {
                 tally.parked -= 1;
@@ -135,21 +145,52 @@ impl Engine {
             return;
         };
         flow.record.verdict = verdict;
-        let (socket, dst) = (flow.socket, flow.record.pair.dst);
+        let socket = SocketId(flow.socket);
+        let via = self
+            .flows
+            .get(key)
+            .and_then(|flow| self.route(&flow.record));
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        if via.is_some() {
+            flow.parked_until = Some(self.now.mono + PROXY);
+        }
+        flow.record.via = via;
         if !self.socket_room() {
             self.count("socket_limit");
             return self.refuse_flow(key, ErrorKind::ConnectionRefused);
         }
-        if let Some(to) = self.upstream(dst)
-            && let Some(flow) = self.flows.get_mut(key)
-        {
+        if !self.proxy_room(key) {
+            self.count("proxy_limit");
+            return self.fail_flow(key, Failure::ProxyRefused);
+        }
+        let Some(command) = self.way_out(key) else {
+            return self.fail_flow(key, Failure::ProxyUnreachable);
+        };
+        if let Some(flow) = self.flows.get_mut(key) {
             flow.opened = true;
-            self.open_socket(Command::Connect {
-                socket: SocketId(socket),
-                to,
-            });
+            self.open_socket(socket, command);
         }
         self.arm(key);
+    }
+
+    /// Whether one more connection to the same remote end may wait for a proxy; it counts from now on. A proxy whose own
+    /// connections come through the tunnel, and are led to it again, would otherwise go round in circles.
+    fn proxy_room(&mut self, key: Key) -> bool {
+        let Some(flow) = self.flows.get_mut(key) else {
+            return false;
+        };
+        if flow.record.via.is_none() {
+            return true;
+        }
+        let waiting = self.proxied.entry(flow.record.pair.dst).or_default();
+        if *waiting >= MOST_PROXIED {
+            return false;
+        }
+        *waiting += 1;
+        flow.proxied = true;
+        true
     }
 
     /// A parked connection that may not be: reset at once, so that the app fails fast, unless it fails again and again.
@@ -277,6 +318,13 @@ impl Engine {
             {
                 flow.record.verdict = verdict;
                 self.block(key);
+            } else if self
+                .flows
+                .get(key)
+                .is_some_and(|flow| flow.opened && self.is_astray(&flow.record))
+            {
+                // Whoever connects again goes the new way.
+                self.block(key);
             }
         }
     }
@@ -284,5 +332,7 @@ impl Engine {
 
 /// SYNs that wait at a time, over all apps; one beyond is lost, and its kernel sends it again.
 const MOST_PARKED: usize = 4_096;
-/// The same for one app.
+/// Connections to one remote end that wait for a proxy at a time.
+const MOST_PROXIED: usize = 64;
+/// SYNs that wait at a time of one app.
 const MOST_PARKED_PER_APP: usize = 1_024;

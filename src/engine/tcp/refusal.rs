@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use crate::{
     engine::Engine,
+    event::Failure,
     flow::Key,
     wire::{self, Flags, MAX_HEADER, Pair, Segment, TcpOut, Unreachable},
 };
@@ -19,6 +20,22 @@ impl Engine {
         if let Some(flow) = self.flows.get(key) {
             let (seq, ack) = flow.tcp.reset_numbers();
             self.bare_segment(flow.record.pair, seq, ack, Flags::RST | Flags::ACK);
+        }
+    }
+
+    /// The proxy did not make the connection: tells the app so.
+    pub(super) fn fail_flow(&mut self, key: Key, failure: Failure) {
+        if let Some(flow) = self.flows.get_mut(key) {
+            flow.record.failure = Some(failure);
+        }
+        // What the remote end is the reason of is told as often as it happens, as without a proxy.
+        let remote = matches!(
+            failure,
+            Failure::Refused | Failure::Unreachable | Failure::Timeout
+        );
+        match remote || self.is_told_again(key) {
+            true => self.refuse_flow(key, failure.as_error()),
+            false => self.end_flow(key, true),
         }
     }
 

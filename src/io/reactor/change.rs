@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, io::ErrorKind, os::fd::OwnedFd};
 use super::Reactor;
 use crate::{
     engine::{Network, Now, SocketEvent, recording::Note},
-    io::socket::{self, Kind},
+    event::Failure,
+    io::socket::{self, Kind, Upstream},
 };
 
 /// Batches that are still read from a device that is replaced.
@@ -36,25 +37,32 @@ impl Reactor {
         // What is to be closed is closed before the rest is looked at.
         self.drain();
         let mut ours = BTreeMap::new();
+        let mut survives = |upstream: &Upstream| {
+            upstream.local().is_ok_and(|local| {
+                // What stays in this process stands on no network.
+                local.is_none_or(|local| {
+                    *ours
+                        .entry(local.ip())
+                        .or_insert_with(|| socket::is_ours(local))
+                })
+            })
+        };
         let mut gone = Vec::new();
         for (id, upstream) in self.sockets.iter().flatten() {
             match upstream.kind {
-                Kind::Connecting => {}
+                Kind::Connecting | Kind::Handshaking => {}
                 Kind::Stream => {
-                    let survives = upstream.local().is_ok_and(|local| {
-                        // What stays in this process stands on no network.
-                        local.is_none_or(|local| {
-                            *ours
-                                .entry(local.ip())
-                                .or_insert_with(|| socket::is_ours(local))
-                        })
-                    });
-                    if !survives {
+                    if !survives(upstream) {
                         gone.push((*id, SocketEvent::Unreachable(ErrorKind::NetworkDown)));
                     }
                 }
                 Kind::Datagram => {
-                    if let Err(error) = upstream.protect(&*self.protect) {
+                    // What lives by a connection ends with it; the other sockets are bound to no address.
+                    let stands = upstream.control().is_none() || survives(upstream);
+                    if !stands {
+                        let failure = Failure::ProxyUnreachable;
+                        gone.push((*id, SocketEvent::ProxyFailed(failure)));
+                    } else if let Err(error) = upstream.protect(&*self.protect) {
                         gone.push((*id, SocketEvent::Failed(error.kind())));
                     }
                 }

@@ -7,8 +7,25 @@ use mio::{Interest, Token, unix::SourceFd};
 use super::{FIRST_SOCKET, Reactor, index, upstream};
 use crate::{
     engine::{Command, SocketEvent, SocketId, recording::Note},
-    io::socket::{Kind, Upstream},
+    event::Failure,
+    io::{
+        relayed::Relayed,
+        socket::{Kind, Upstream},
+    },
 };
+
+/// Which descriptor of a socket an event is about.
+#[derive(Clone, Copy)]
+enum Part {
+    Itself = 0,
+    Control = 1,
+}
+
+const PARTS: usize = 2;
+
+fn token(id: SocketId, part: Part) -> Token {
+    Token(FIRST_SOCKET + PARTS * index(id) + part as usize)
+}
 
 /// Reads from one socket before the others have their turn.
 const READS_A_TURN: usize = 4;
@@ -23,6 +40,22 @@ impl Reactor {
                 (socket, Ok(Upstream::sink()))
             }
             Command::Connect { socket, to } => (socket, Upstream::connect(to, protect)),
+            Command::ConnectVia { socket, to } => {
+                let way = self.engine.proxy(socket).zip(self.engine.target(socket));
+                let opened = way
+                    .ok_or(ErrorKind::NotFound.into())
+                    .and_then(|(proxy, target)| {
+                        Upstream::connect_via(to, proxy.connect(&target), protect)
+                    });
+                (socket, opened)
+            }
+            Command::OpenUdpVia { socket, to } => {
+                let proxy = self.engine.proxy(socket);
+                let opened = proxy
+                    .ok_or(ErrorKind::NotFound.into())
+                    .and_then(|proxy| Relayed::connect(&proxy, to, protect));
+                (socket, opened.map(Upstream::relayed))
+            }
             Command::OpenUdp { socket, v6, to } => (socket, Upstream::udp(v6, to, protect)),
             Command::OpenEcho { socket, v6 } => (socket, Upstream::echo(v6, protect)),
             Command::FindOwner { flow, proto, pair } => {
@@ -48,14 +81,19 @@ impl Reactor {
             Command::Close { socket, reset } => return self.close(socket, reset),
         };
         let opened = opened.and_then(|upstream| {
-            let token = Token(index(id) + FIRST_SOCKET);
             let interest = match upstream.kind {
-                Kind::Connecting | Kind::Stream => Interest::READABLE | Interest::WRITABLE,
+                Kind::Connecting | Kind::Handshaking | Kind::Stream => {
+                    Interest::READABLE | Interest::WRITABLE
+                }
                 Kind::Datagram => Interest::READABLE,
             };
+            let registry = self.poll.registry();
             if let Some(fd) = upstream.raw() {
-                let registry = self.poll.registry();
-                registry.register(&mut SourceFd(&fd), token, interest)?;
+                registry.register(&mut SourceFd(&fd), token(id, Part::Itself), interest)?;
+            }
+            if let Some(fd) = upstream.control() {
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                registry.register(&mut SourceFd(&fd), token(id, Part::Control), interest)?;
             }
             Ok(upstream)
         });
@@ -86,6 +124,9 @@ impl Reactor {
                 SocketEvent::Failed(kind) => {
                     self.tape.note(now, || Note::connect(pair, Some(kind)));
                 }
+                SocketEvent::ProxyFailed(failure) => {
+                    self.tape.note(now, || Note::proxy_failed(pair, failure));
+                }
                 SocketEvent::Unreachable(kind) => self.tape.note(now, || Note::broken(pair, kind)),
                 SocketEvent::Writable => {}
             }
@@ -109,18 +150,21 @@ impl Reactor {
             if reset {
                 upstream.reset_on_close();
             }
-            if let Some(fd) = upstream.raw() {
+            for fd in [upstream.raw(), upstream.control()].into_iter().flatten() {
                 // Closing takes it out of the poll instance, too; an error here says that it is out already.
                 let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
             }
         }
     }
 
-    pub(super) fn socket_event(&mut self, at: usize, event: &mio::event::Event) {
-        let Some(Some((id, upstream))) = self.sockets.get_mut(at) else {
+    pub(super) fn socket_event(&mut self, token: usize, event: &mio::event::Event) {
+        let Some(Some((id, upstream))) = self.sockets.get_mut(token / PARTS) else {
             return;
         };
         let id = *id;
+        if token % PARTS == Part::Control as usize {
+            return self.advance_relayed(id);
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             upstream.readable = true;
             upstream.erring |= event.is_error();
@@ -135,14 +179,44 @@ impl Reactor {
                 }
                 Ok(()) => None,
             };
+        } else if upstream.kind == Kind::Handshaking {
+            told = match upstream.advance() {
+                Ok(true) => Some(SocketEvent::Connected),
+                Ok(false) => None,
+                Err(failure) => Some(SocketEvent::ProxyFailed(failure)),
+            };
         } else if event.is_writable() {
             told = Some(SocketEvent::Writable);
         }
-        if upstream.readable && upstream.kind != Kind::Connecting {
+        if upstream.readable && !matches!(upstream.kind, Kind::Connecting | Kind::Handshaking) {
             self.list(id);
         }
         if let Some(told) = told {
             self.tell(id, told);
+        }
+    }
+
+    /// Goes on with the connection that a proxy's datagrams live by.
+    fn advance_relayed(&mut self, id: SocketId) {
+        let Some(upstream) = upstream(&mut self.sockets, id) else {
+            return;
+        };
+        let advanced = match upstream.as_relayed() {
+            Some(relayed) => relayed.advance(&*self.protect),
+            None => return,
+        };
+        let failure = match (advanced, upstream.raw()) {
+            (Ok(true), Some(fd)) => {
+                let registry = self.poll.registry();
+                let token = token(id, Part::Itself);
+                let added = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+                added.err().map(|_| Failure::ProxyUnreachable)
+            }
+            (Ok(_), _) => None,
+            (Err(failure), _) => Some(failure),
+        };
+        if let Some(failure) = failure {
+            self.tell(id, SocketEvent::ProxyFailed(failure));
         }
     }
 
@@ -168,7 +242,7 @@ impl Reactor {
         upstream.listed = false;
         let now = self.clock.read();
         match upstream.kind {
-            Kind::Connecting => {}
+            Kind::Connecting | Kind::Handshaking => {}
             Kind::Stream => {
                 for _ in 0..READS_A_TURN {
                     // No room: the engine names the socket when there is some.
@@ -210,7 +284,11 @@ impl Reactor {
                             return;
                         }
                         Err(error) => {
-                            let event = SocketEvent::Unreachable(error.kind());
+                            let event = match upstream.control() {
+                                None => SocketEvent::Unreachable(error.kind()),
+                                // Nobody takes the datagrams any more.
+                                Some(_) => SocketEvent::ProxyFailed(Failure::ProxyUnreachable),
+                            };
                             self.engine.handle_socket(id, event, now);
                         }
                     }

@@ -9,7 +9,8 @@ use toml::{
 };
 
 use super::{
-    DefaultTable, LimitsTable, ListTable, POLICY, RuleTable, Source, key_faults, parse, read,
+    DefaultTable, LimitsTable, ListTable, POLICY, ProxyTable, RuleTable, Source, key_faults, parse,
+    read,
 };
 use crate::ConfigError;
 
@@ -37,9 +38,11 @@ pub(crate) fn faults(file: &str, text: &str) -> Vec<ConfigError> {
                 "default" => value_of::<DefaultTable>(&source, span, table).map(|_| ()),
                 "limits" => value_of::<LimitsTable>(&source, span, table).map(|_| ()),
                 "rule" => value_of::<RuleTable>(&source, span.clone(), table)
-                    .and_then(|rule| source.rule(1, Spanned::new(span, rule)).map(|_| ())),
+                    .and_then(|rule| source.rule(1, Spanned::new(span, rule), None).map(|_| ())),
                 "list" => value_of::<ListTable>(&source, span.clone(), table)
                     .and_then(|list| source.lists(vec![Spanned::new(span, list)]).map(|_| ())),
+                "proxy" => value_of::<ProxyTable>(&source, span.clone(), table)
+                    .and_then(|proxy| source.proxies(vec![Spanned::new(span, proxy)]).map(|_| ())),
                 _ => Ok(()),
             });
         }

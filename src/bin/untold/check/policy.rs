@@ -1,6 +1,6 @@
 //! A policy, looked over.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::Serialize;
 use untold::{
@@ -58,6 +58,16 @@ pub fn policy(args: &args::Check) -> Result<u8, Failure> {
                 .collect(),
         })
         .collect();
+    let proxies: Vec<Proxy> = policy
+        .proxies()
+        .map(|(proxy, rules)| Proxy {
+            name: proxy.name.to_string(),
+            protocol: proxy.protocol.to_string(),
+            address: proxy.address,
+            login: proxy.login.is_some(),
+            rules,
+        })
+        .collect();
     if args.json {
         return object(&Policy {
             file: &name,
@@ -65,6 +75,7 @@ pub fn policy(args: &args::Check) -> Result<u8, Failure> {
             identifier_rules: Actions::new(outline.identifiers),
             default: outline.defaults.into_iter().collect(),
             lists: &lists,
+            proxies: &proxies,
             warnings: &warnings,
         });
     }
@@ -89,6 +100,27 @@ pub fn policy(args: &args::Check) -> Result<u8, Failure> {
         [key.to_owned(), more]
     });
     page.table([Look::Plain; 2], &defaults);
+    if !proxies.is_empty() {
+        page.heading("proxies");
+    }
+    for proxy in &proxies {
+        let login = if proxy.login { ", with a login" } else { "" };
+        let rules = match proxy.rules {
+            0 => "no rule leads there".into(),
+            rules => many(rules, "rule"),
+        };
+        let Proxy {
+            name,
+            protocol,
+            address,
+            ..
+        } = proxy;
+        page.words(
+            STEP,
+            Look::Plain,
+            &format!("{name}: {protocol} at {address}{login}, {rules}"),
+        );
+    }
     if !lists.is_empty() {
         page.heading("lists");
     }
@@ -153,6 +185,7 @@ struct Policy<'a> {
     identifier_rules: Actions,
     default: BTreeMap<&'static str, Action>,
     lists: &'a [List],
+    proxies: &'a [Proxy],
     warnings: &'a [Warning],
 }
 
@@ -175,6 +208,17 @@ struct List {
     names: usize,
     rejected: usize,
     first_rejected: Vec<Rejected>,
+}
+
+#[derive(Serialize)]
+struct Proxy {
+    name: String,
+    #[serde(rename = "type")]
+    protocol: String,
+    address: SocketAddr,
+    login: bool,
+    /// Rules that lead through it.
+    rules: usize,
 }
 
 #[derive(Serialize)]
