@@ -398,7 +398,7 @@ impl Phone {
         let slot = &mut self.engine.rx_slots()[slot];
         slot.bytes[..header_len].copy_from_slice(&header[..header_len]);
         slot.bytes[header_len..header_len + len].copy_from_slice(payload);
-        (slot.len, slot.checksum, slot.gso) = (header_len + len, Checksum::Verify, 0);
+        (slot.len, slot.checksum) = (header_len + len, Checksum::Verify);
     }
 
     fn fill_datagram(&mut self, slot: usize, pair: Pair) {
@@ -408,7 +408,7 @@ impl Phone {
         let slot = &mut self.engine.rx_slots()[slot];
         slot.bytes[..header_len].copy_from_slice(&header[..header_len]);
         slot.bytes[header_len..header_len + 100].copy_from_slice(payload);
-        (slot.len, slot.checksum, slot.gso) = (header_len + 100, Checksum::Verify, 0);
+        (slot.len, slot.checksum) = (header_len + 100, Checksum::Verify);
     }
 
     /// The sockets take all that they are given.

@@ -220,6 +220,76 @@ fn a_shut_window_is_probed_and_what_waits_goes_when_it_opens() {
 }
 
 #[test]
+fn a_device_that_offloads_gets_long_segments_and_gives_them() {
+    let mut phone = Phone::new("");
+    let (socket, iss) = phone.open(60_000);
+    phone.engine.set_offload(true);
+    let bytes: Vec<u8> = (0..50_000u32).map(|n| (n % 251) as u8).collect();
+    let room = phone.engine.recv_room(socket).expect("the app has room");
+    room[..bytes.len()].copy_from_slice(&bytes);
+    phone
+        .engine
+        .received(socket, Ok(bytes.len()), phone.clock());
+    let packet = phone.engine.poll_packet().expect("bytes for the app");
+    assert_eq!(
+        packet.payload, bytes,
+        "one segment, to be cut by the device"
+    );
+    let header = packet.header.to_vec();
+    let [flags, kind, rest @ ..] = packet.offload.to_bytes();
+    let words: Vec<u16> = rest
+        .chunks(2)
+        .map(|word| u16::from_ne_bytes([word[0], word[1]]))
+        .collect();
+    assert_eq!(
+        (flags, kind),
+        (1, 1),
+        "a checksum is wanted, for TCP over IPv4"
+    );
+    assert_eq!(words, [40, 1_460, 20, 16]);
+    // What the device does: it adds the bytes to the sum in the field, and so makes the checksum of the whole.
+    let whole = [header, bytes.clone()].concat();
+    let Ok(wire::Packet::Tcp(segment)) = wire::parse(&whole, wire::Checksum::Trust) else {
+        panic!("no segment");
+    };
+    assert_eq!(segment.seq, iss + 1);
+    let mut computed = whole.clone();
+    let sum: u64 = whole[20..]
+        .chunks(2)
+        .map(|word| u64::from(u16::from_be_bytes([word[0], *word.get(1).unwrap_or(&0)])))
+        .sum();
+    let sum = (0..4).fold(sum, |sum, _| (sum & 0xffff) + (sum >> 16));
+    computed[36..38].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    assert!(wire::parse(&computed, wire::Checksum::Verify).is_ok());
+    assert!(phone.engine.poll_packet().is_none());
+
+    // Up: a segment of many, whose checksum nobody has computed.
+    let slot = &mut phone.engine.rx_slots()[0];
+    let tcp = TcpOut {
+        pair: pair(APP, WEB),
+        seq: ISS + 1,
+        ack: iss + 1 + 50_000,
+        flags: ACK,
+        window: 60_000,
+        mss: None,
+        window_scale: None,
+    };
+    let long = &bytes[..10_000];
+    let mut header = [0; MAX_HEADER];
+    let (n, offload) = wire::emit_tcp_offloaded(&mut header, &tcp, long.len(), 1_460);
+    slot.bytes[..n].copy_from_slice(&header[..n]);
+    slot.bytes[n..n + long.len()].copy_from_slice(long);
+    (slot.len, slot.checksum) = (n + long.len(), offload.checksum());
+    phone.engine.handle_packets(1, phone.clock());
+    assert_eq!(phone.remote_takes(20_000), long);
+    let ack = phone.packets.last().expect("an acknowledgement");
+    match wire::parse(ack, wire::Checksum::Trust) {
+        Ok(wire::Packet::Tcp(ack)) => assert_eq!(ack.ack, ISS + 1 + 10_000),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_slow_remote_end_stops_the_app_and_the_right_edge_never_moves_left() {
     let mut phone = Phone::new("");
     let (socket, iss) = phone.open(5_000);

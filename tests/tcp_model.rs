@@ -26,9 +26,19 @@ fn plan() -> impl Strategy<Value = Plan> {
         1usize..20_000,
         any::<bool>(),
         any::<bool>(),
+        any::<bool>(),
     )
         .prop_map(
-            |(seed, (mtu, app_window), (up, down), (loss, duplication, delay), gulp, slow, v6)| {
+            |(
+                seed,
+                (mtu, app_window),
+                (up, down),
+                (loss, duplication, delay),
+                gulp,
+                slow,
+                v6,
+                offload,
+            )| {
                 Plan {
                     seed,
                     mtu,
@@ -41,6 +51,7 @@ fn plan() -> impl Strategy<Value = Plan> {
                     gulp,
                     slow,
                     v6,
+                    offload,
                     abort: None,
                     reset: None,
                     script: Vec::new(),

@@ -1,15 +1,15 @@
 //! The relay's speed and cost beside its rivals', in one run: `cargo bench --bench relay -- --help`.
 //!
 //! ```text
-//! app ns ──tun──► contender, in this namespace ──veth──► server ns (iperf3 -s)
+//! app ns (clients) ──tun──► contender, in this namespace ──veth──► server ns (servers)
 //! ```
 //! The tun is made here, the contender attaches to it by name, and then the device moves to the app's namespace, so that
 //! a contender needs no marks and cannot loop. Runs are interleaved and medians printed, as Markdown.
 
 mod contender;
+mod load;
 mod measure;
 mod options;
-mod socks;
 mod table;
 mod topology;
 
@@ -27,8 +27,8 @@ use topology::Topology;
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
-    if words.first().is_some_and(|word| word == socks::WORD) {
-        return socks::serve();
+    if let Some(status) = load::play(&words) {
+        return status;
     }
     if !words.iter().any(|word| word == "--bench") {
         println!("not measured: this is `cargo bench --bench relay`");
@@ -84,30 +84,29 @@ fn run(options: &Options) -> Result<(), String> {
     let contenders: Vec<Contender> = contender::all(&work, options)?;
     let mut table = Table::default();
     for round in 0..options.rounds {
-        for mtu in &options.mtus {
+        for (at, mtu) in options.mtus.iter().enumerate() {
             for contender in &contenders {
-                let running = match topology.start(contender, *mtu, options.queue, &work) {
-                    Ok(running) => running,
-                    Err(reason) => {
-                        eprintln!("{} at {mtu}: {reason}", contender.name);
-                        table.fail(contender.name, *mtu, reason);
-                        continue;
-                    }
-                };
-                for cell in Cell::all(options) {
-                    let result = measure::run(&topology, &running, cell, options.seconds);
-                    let said = match &result {
-                        Ok(sample) => format!("{sample}"),
-                        Err(reason) => format!("failed: {reason}"),
+                for cells in Cell::all(options, at == 0) {
+                    let running = match topology.start(contender, *mtu, options.queue, &work) {
+                        Ok(running) => running,
+                        Err(reason) => {
+                            eprintln!("{} at {mtu}: {reason}", contender.name);
+                            table.fail(&contender.name, *mtu, reason);
+                            break;
+                        }
                     };
-                    eprintln!(
-                        "round {} · {} · MTU {mtu} · {cell} · {said}",
-                        round + 1,
-                        contender.name
-                    );
-                    table.add(contender.name, *mtu, cell, result);
+                    for cell in cells {
+                        let result = measure::run(&running, cell, options.seconds);
+                        let said = match &result {
+                            Ok(sample) => table::figures(cell, sample),
+                            Err(reason) => format!("failed: {reason}"),
+                        };
+                        let (round, name) = (round + 1, &contender.name);
+                        eprintln!("round {round} · {name} · MTU {mtu} · {cell} · {said}");
+                        table.add(&contender.name, *mtu, cell, result);
+                    }
+                    topology.stop(running);
                 }
-                topology.stop(running);
             }
         }
     }

@@ -1,90 +1,198 @@
-//! One run of iperf3, and what the relay spent on it.
+//! One run of a client, and what the relay spent on it.
 
-use std::{fmt, fs, process::Command};
+use std::{
+    fmt, fs,
+    io::{BufRead, BufReader, Write},
+    process::{Child, Stdio},
+};
 
 use serde_json::Value;
 
 use crate::{
-    options::{Direction, Options},
-    topology::{Running, SERVER, Topology},
+    load,
+    options::{Content, Direction, Options, Part},
+    topology::Running,
 };
 
-/// One column of the table.
+/// One column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cell {
-    pub direction: Direction,
-    pub streams: u32,
+pub enum Cell {
+    /// Streams at full speed.
+    Streams {
+        content: Content,
+        direction: Direction,
+        streams: u32,
+    },
+    /// Connect, ask, have an answer, one after the other.
+    FirstByte,
+    /// The same, many at a time.
+    Connections,
+    /// Questions by one socket, or by a new one each.
+    Dns { fresh: bool },
+    /// Datagrams there and back.
+    Udp { size: u32 },
+    /// Connections on which nothing happens, and an upload beside them.
+    Idle { flows: u32 },
 }
 
-/// What one run gave.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    pub gigabits: f64,
-    /// Seconds of processor time (user and system) of the relay for 10⁹ bytes.
-    pub seconds_per_gigabyte: f64,
-    /// The same of the proxy behind it.
-    pub proxy_seconds_per_gigabyte: f64,
-    /// Segments that the sender sent again.
-    pub retransmits: Option<u64>,
-}
+/// The figures of one run, as [`Cell`] has them.
+pub type Sample = Vec<f64>;
 
 impl Cell {
-    pub fn all(options: &Options) -> impl Iterator<Item = Cell> + '_ {
-        options.directions.iter().flat_map(|direction| {
-            options.streams.iter().map(|streams| Cell {
-                direction: *direction,
-                streams: *streams,
-            })
-        })
+    /// What is measured, in groups of which each has a relay of its own.
+    pub fn all(options: &Options, everything: bool) -> Vec<Vec<Cell>> {
+        let wants = |part| options.parts.contains(&part) && (everything || part == Part::Streams);
+        let mut streams = Vec::new();
+        if wants(Part::Streams) {
+            for &content in &options.contents {
+                for &direction in &options.directions {
+                    // A download is opaque to everybody.
+                    if direction == Direction::Down && content != options.contents[0] {
+                        continue;
+                    }
+                    streams.extend(options.streams.iter().map(|&streams| Cell::Streams {
+                        content,
+                        direction,
+                        streams,
+                    }));
+                }
+            }
+        }
+        let mut rates = Vec::new();
+        if wants(Part::FirstByte) {
+            rates.push(Cell::FirstByte);
+        }
+        if wants(Part::Connections) {
+            rates.push(Cell::Connections);
+        }
+        if wants(Part::Dns) {
+            rates.extend([Cell::Dns { fresh: false }, Cell::Dns { fresh: true }]);
+        }
+        if wants(Part::Udp) {
+            rates.extend([Cell::Udp { size: 64 }, Cell::Udp { size: 1_200 }]);
+        }
+        let mut groups = vec![streams, rates];
+        if wants(Part::Idle) {
+            // What a relay keeps from one number would hide what the next one takes.
+            let idle = options.idle.iter();
+            groups.extend(idle.map(|&flows| vec![Cell::Idle { flows }]));
+        }
+        groups.retain(|group| !group.is_empty());
+        groups
+    }
+
+    fn words(self, resolver: &str, seconds: u32) -> Vec<String> {
+        let seconds = seconds.to_string();
+        let echo = load::address(0, load::ECHO).to_string();
+        match self {
+            Cell::Streams {
+                content,
+                direction,
+                streams,
+            } => stream(direction, content, streams, &seconds),
+            Cell::FirstByte => vec!["first-byte".into(), seconds],
+            Cell::Connections => vec!["connections".into(), seconds],
+            Cell::Dns { fresh } => {
+                let kind = if fresh { "fresh" } else { "datagrams" };
+                vec![kind.into(), resolver.into(), "dns".into(), seconds]
+            }
+            Cell::Udp { size } => vec!["datagrams".into(), echo, size.to_string(), seconds],
+            Cell::Idle { flows } => vec!["idle".into(), flows.to_string()],
+        }
     }
 }
 
-/// Runs iperf3 once on the app's side.
-pub fn run(_: &Topology, running: &Running, cell: Cell, seconds: u32) -> Result<Sample, String> {
-    let (time, streams) = (seconds.to_string(), cell.streams.to_string());
-    let mut words = running.client.to_vec();
-    words.extend([
-        "timeout",
-        "60",
-        "iperf3",
-        "--client",
-        SERVER,
-        "--json",
-        "--time",
-        &time,
-        "--parallel",
-        &streams,
-    ]);
-    if cell.direction == Direction::Down {
-        words.push("--reverse");
+fn stream(direction: Direction, content: Content, streams: u32, seconds: &str) -> Vec<String> {
+    let direction = match direction {
+        Direction::Up => "up",
+        Direction::Down => "down",
+    };
+    let content = match content {
+        Content::Noise => "noise",
+        Content::Tls => "tls",
+    };
+    let streams = streams.to_string();
+    [direction, &streams, seconds, content]
+        .map(String::from)
+        .to_vec()
+}
+
+/// Runs a client once on the app's side.
+pub fn run(running: &Running, cell: Cell, seconds: u32) -> Result<Sample, String> {
+    let words = cell.words(running.resolver, seconds);
+    if let Cell::Idle { flows } = cell {
+        return idle(running, flows, &words);
     }
-    let before = (cost(running.relay.as_ref()), cost(running.proxy.as_ref()));
-    let output = Command::new(words[0])
-        .args(&words[1..])
+    let (said, cost) = measured(running, &words)?;
+    let number = |name: &str| said[name].as_f64().ok_or(format!("no {name} in {said}"));
+    match cell {
+        Cell::Streams { .. } => {
+            let gigabytes = number("bytes")? / 1e9;
+            if gigabytes == 0.0 {
+                return Err("not one byte passed".into());
+            }
+            Ok(vec![8.0 * gigabytes / number("seconds")?, cost / gigabytes])
+        }
+        Cell::FirstByte => Ok(vec![number("p50")?, number("p99")?]),
+        Cell::Connections | Cell::Dns { .. } | Cell::Udp { .. } | Cell::Idle { .. } => {
+            let count = number("count")?;
+            Ok(vec![count / number("seconds")?, cost * 1e6 / count])
+        }
+    }
+}
+
+/// What a client says, and the processor time that the relay spent meanwhile.
+fn measured(running: &Running, words: &[String]) -> Result<(Value, f64), String> {
+    let before = cost(running.relay.as_ref());
+    let output = running
+        .client(words)
+        .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("iperf3: {error}"))?;
-    let after = (cost(running.relay.as_ref()), cost(running.proxy.as_ref()));
-    let said: Value =
-        serde_json::from_slice(&output.stdout).map_err(|_| format!("iperf3: {}", output.status))?;
-    if let Some(error) = said["error"].as_str() {
-        return Err(error.to_owned());
+        .map_err(|error| format!("the client: {error}"))?;
+    let after = cost(running.relay.as_ref());
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|_| format!("the client: {}", output.status))?;
+    match said["error"].as_str() {
+        Some(error) => Err(error.into()),
+        None => Ok((said, after - before)),
     }
-    let end = &said["end"];
-    let number = |value: &Value| value.as_f64().ok_or("iperf3 left out a figure");
-    let gigabytes = number(&end["sum_received"]["bytes"])? / 1e9;
-    if gigabytes == 0.0 {
-        return Err("not one byte passed".into());
-    }
-    Ok(Sample {
-        gigabits: number(&end["sum_received"]["bits_per_second"])? / 1e9,
-        seconds_per_gigabyte: (after.0 - before.0) / gigabytes,
-        proxy_seconds_per_gigabyte: (after.1 - before.1) / gigabytes,
-        retransmits: end["sum_sent"]["retransmits"].as_u64(),
-    })
+}
+
+/// Memory of idle connections, and what an upload beside them costs.
+fn idle(running: &Running, flows: u32, words: &[String]) -> Result<Sample, String> {
+    let before = resident(running.relay.as_ref());
+    let mut client = running
+        .client(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("the client: {error}"))?;
+    let mut lines = BufReader::new(client.stdout.take().expect("it is piped")).lines();
+    let mut says = |wanted: &str| match lines.next() {
+        Some(Ok(line)) if line.contains(wanted) => Ok(()),
+        Some(Ok(line)) => Err(line),
+        Some(Err(_)) | None => Err("the client ended".into()),
+    };
+    let result = says("open").and_then(|()| {
+        let after = resident(running.relay.as_ref());
+        let upload = stream(Direction::Up, Content::Tls, 1, "1");
+        let (said, cost) = measured(running, &upload)?;
+        let bytes = said["bytes"].as_f64().unwrap_or_default();
+        if let Some(input) = &mut client.stdin {
+            let _ = input.write_all(b"\n");
+        }
+        says("alive")?;
+        let each = (after - before) / f64::from(flows);
+        Ok(vec![each, after / 1024.0 / 1024.0, cost * 1e9 / bytes])
+    });
+    // It ends by itself where all went well.
+    let _ = client.kill();
+    let _ = client.wait();
+    result
 }
 
 /// Seconds of processor time that a process has spent so far, all threads, user and system.
-fn cost(child: Option<&std::process::Child>) -> f64 {
+fn cost(child: Option<&Child>) -> f64 {
     let stat =
         child.and_then(|child| fs::read_to_string(format!("/proc/{}/stat", child.id())).ok());
     // The name, in parentheses, may hold blanks; user and system time are fields 14 and 15 (proc_pid_stat(5)).
@@ -101,29 +209,38 @@ fn cost(child: Option<&std::process::Child>) -> f64 {
     f64::from(ticks) / 100.0
 }
 
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = match self.direction {
-            Direction::Up => "up",
-            Direction::Down => "down",
-        };
-        write!(f, "{direction} × {}", self.streams)
-    }
+/// Bytes of a process that are in memory.
+fn resident(child: Option<&Child>) -> f64 {
+    let status =
+        child.and_then(|child| fs::read_to_string(format!("/proc/{}/status", child.id())).ok());
+    let line = status
+        .as_deref()
+        .and_then(|status| status.lines().find(|line| line.starts_with("VmRSS:")));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+    kib.unwrap_or_default() * 1024.0
 }
 
-impl fmt::Display for Sample {
+impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:.2} Gbit/s · {:.2} CPU-s/GB",
-            self.gigabits, self.seconds_per_gigabyte
-        )?;
-        if self.proxy_seconds_per_gigabyte > 0.0 {
-            write!(f, " (+ {:.2} proxy)", self.proxy_seconds_per_gigabyte)?;
-        }
-        match self.retransmits {
-            Some(count) if count > 0 => write!(f, " · {count} retransmits"),
-            _ => Ok(()),
+        match self {
+            Cell::Streams {
+                content,
+                direction,
+                streams,
+            } => {
+                let name = match (direction, content) {
+                    (Direction::Up, Content::Noise) => "up",
+                    (Direction::Up, Content::Tls) => "up, TLS",
+                    (Direction::Down, _) => "down",
+                };
+                write!(f, "{name} × {streams}")
+            }
+            Cell::FirstByte => write!(f, "first byte, p50 · p99, µs"),
+            Cell::Connections => write!(f, "connections/s"),
+            Cell::Dns { fresh: false } => write!(f, "DNS/s, one socket"),
+            Cell::Dns { fresh: true } => write!(f, "DNS/s, new sockets"),
+            Cell::Udp { size } => write!(f, "UDP/s, {size} bytes"),
+            Cell::Idle { flows } => write!(f, "{flows} idle"),
         }
     }
 }

@@ -4,18 +4,33 @@ use std::path::PathBuf;
 
 #[derive(Debug)]
 pub struct Options {
+    pub parts: Vec<Part>,
     pub mtus: Vec<u32>,
     pub streams: Vec<u32>,
     pub directions: Vec<Direction>,
+    pub contents: Vec<Content>,
+    /// Numbers of idle flows.
+    pub idle: Vec<u32>,
     pub seconds: u32,
     pub rounds: u32,
     /// Packets that the tun queues.
     pub queue: u32,
     /// Names of contenders; all where none is given.
     pub contenders: Vec<String>,
-    /// A contender of the caller's own: program and words with `{tun}`, `{mtu}` and `{socks}`.
-    pub rival: Option<String>,
+    /// Contenders of the caller's own: a name, and program and words with `{tun}` and `{mtu}`.
+    pub rivals: Vec<(String, String)>,
     pub out: Option<PathBuf>,
+}
+
+/// What can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Streams,
+    FirstByte,
+    Connections,
+    Dns,
+    Udp,
+    Idle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,17 +39,29 @@ pub enum Direction {
     Down,
 }
 
+/// What an upload consists of; a download is noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// Cleartext without pattern, which is inspected whole.
+    Noise,
+    /// A ClientHello, then records that nobody can read.
+    Tls,
+}
+
 impl Options {
     pub fn parse<'a>(words: impl Iterator<Item = &'a String>) -> Result<Self, String> {
         let mut options = Self {
-            mtus: vec![1500, 65_535],
-            streams: vec![1, 4],
+            parts: PARTS.map(|(_, part)| part).to_vec(),
+            mtus: vec![1_500, 9_000, 65_535],
+            streams: vec![1, 4, 16],
             directions: vec![Direction::Up, Direction::Down],
-            seconds: 4,
+            contents: vec![Content::Noise, Content::Tls],
+            idle: vec![10_000],
+            seconds: 3,
             rounds: 3,
             queue: 5_000,
             contenders: Vec::new(),
-            rival: None,
+            rivals: Vec::new(),
             out: None,
         };
         let mut words = words.map(String::as_str);
@@ -46,15 +73,23 @@ impl Options {
                 .next()
                 .ok_or_else(|| format!("{word} needs a value\n{HELP}"))?;
             match word {
+                "--parts" => options.parts = named(value, &PARTS)?,
                 "--mtu" => options.mtus = numbers(value)?,
                 "--streams" => options.streams = numbers(value)?,
-                "--seconds" => options.seconds = number(value)?,
-                "--rounds" => options.rounds = number(value)?,
+                "--direction" => options.directions = named(value, &DIRECTIONS)?,
+                "--content" => options.contents = named(value, &CONTENTS)?,
+                "--idle" => options.idle = numbers(value)?,
+                "--seconds" => options.seconds = number(value)?.max(1),
+                "--rounds" => options.rounds = number(value)?.max(1),
                 "--queue" => options.queue = number(value)?,
                 "--only" => options.contenders = value.split(',').map(String::from).collect(),
-                "--rival" => options.rival = Some(value.into()),
+                "--rival" => {
+                    let (name, command) = value
+                        .split_once('=')
+                        .ok_or_else(|| format!("--rival {value:?} is not NAME=COMMAND"))?;
+                    options.rivals.push((name.into(), command.into()));
+                }
                 "--out" => options.out = Some(value.into()),
-                "--direction" => options.directions = vec![direction(value)?],
                 _ => return Err(format!("{word} is no option\n{HELP}")),
             }
         }
@@ -74,22 +109,40 @@ fn number(word: &str) -> Result<u32, String> {
     word.parse().map_err(|_| format!("{word:?} is no number"))
 }
 
-fn direction(word: &str) -> Result<Direction, String> {
-    match word {
-        "up" => Ok(Direction::Up),
-        "down" => Ok(Direction::Down),
-        _ => Err(format!("{word:?} is neither up nor down")),
-    }
+fn named<T: Copy>(list: &str, known: &[(&str, T)]) -> Result<Vec<T>, String> {
+    let find = |word: &str| {
+        let found = known.iter().find(|(name, _)| *name == word);
+        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+        found
+            .map(|(_, value)| *value)
+            .ok_or_else(|| format!("{word:?} is none of {}", names.join(", ")))
+    };
+    list.split(',').map(find).collect()
 }
+
+const PARTS: [(&str, Part); 6] = [
+    ("streams", Part::Streams),
+    ("first-byte", Part::FirstByte),
+    ("connections", Part::Connections),
+    ("dns", Part::Dns),
+    ("udp", Part::Udp),
+    ("idle", Part::Idle),
+];
+const DIRECTIONS: [(&str, Direction); 2] = [("up", Direction::Up), ("down", Direction::Down)];
+const CONTENTS: [(&str, Content); 2] = [("noise", Content::Noise), ("tls", Content::Tls)];
 
 const HELP: &str = "\
 cargo bench --bench relay -- [OPTIONS]
-  --mtu N,N        MTUs of the tun (1500,65535)
-  --streams N,N    parallel TCP streams (1,4)
-  --direction up|down   one direction only (both)
-  --seconds N      length of one measurement (4)
+  --parts A,B      streams, first-byte, connections, dns, udp, idle (all)
+  --mtu N,N        MTUs of the tun (1500,9000,65535); all but streams are measured at the first
+  --streams N,N    parallel TCP streams (1,4,16)
+  --direction A,B  up, down (both)
+  --content A,B    noise, tls: what uploads consist of (both)
+  --idle N,N       numbers of idle connections (10000)
+  --seconds N      length of one measurement (3)
   --rounds N       interleaved rounds, whose median counts (3)
   --queue N        packets that the tun queues (5000)
-  --only A,B       contenders: direct, untold, untold-off, tun2proxy, rival (all)
-  --rival CMD      one more, its words with {tun}, {mtu} and {socks}
-  --out FILE       write the table there too";
+  --only A,B       contenders: direct, untold, untold-off, untold-offload, untold-offload-off,
+                   tun2proxy, sing-box, and names of --rival (all)
+  --rival NAME=CMD one more, its words with {tun} and {mtu}; it connects by itself
+  --out FILE       write the tables there too";

@@ -1,16 +1,21 @@
 //! Namespaces, the tun, and who runs in them.
 
 use std::{
+    env,
     fs::{self, File},
+    io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::{contender::Contender, socks};
+use crate::{
+    contender::Contender,
+    load::{self, ADDRESSES},
+};
 
-/// The namespaces and the iperf3 server.
+/// The namespaces and the server.
 pub struct Topology {
     server: Child,
 }
@@ -18,9 +23,25 @@ pub struct Topology {
 /// A contender at work.
 pub struct Running {
     pub relay: Option<Child>,
-    pub proxy: Option<Child>,
-    /// Words before a client's own that put it on the app's side.
-    pub client: &'static [&'static str],
+    /// Whom the app asks for names.
+    pub resolver: &'static str,
+}
+
+impl Running {
+    /// This program as a client on the app's side, which may open many files.
+    pub fn client(&self, words: &[String]) -> Command {
+        let mut command = match &self.relay {
+            Some(_) => nsenter("app"),
+            None => Command::new("env"),
+        };
+        command
+            .args(["sh", "-c", FILES, "sh"])
+            .arg(env::current_exe().expect("a running program has a path"))
+            .arg(load::CLIENT)
+            .args(words)
+            .stderr(Stdio::inherit());
+        command
+    }
 }
 
 impl Topology {
@@ -36,17 +57,41 @@ impl Topology {
         run("ip link set up0 up")?;
         run("ip -n server addr add 192.0.2.2/30 dev down0")?;
         run("ip -n server link set down0 up")?;
-        let server = nsenter("server")
-            .args(["iperf3", "--server", "--bind", SERVER])
+        for number in 0..ADDRESSES {
+            let address = load::address(number, 0).ip();
+            run(&format!("ip -n server addr add {address}/32 dev lo"))?;
+        }
+        run("ip route add 198.51.100.0/24 via 192.0.2.2")?;
+        // What has been closed is in nobody's way: runs follow each other at once.
+        for namespace in ["", "app", "server"] {
+            let mut command = match namespace {
+                "" => Command::new("env"),
+                _ => nsenter(namespace),
+            };
+            let set = [
+                "net.ipv4.tcp_tw_reuse=1",
+                "net.ipv4.ip_local_port_range=1024 65535",
+            ];
+            let status = command.args(["sysctl", "-q"]).args(set).status();
+            if !status.is_ok_and(|status| status.success()) {
+                return Err("sysctl does not set what it is told".into());
+            }
+        }
+        let mut server = nsenter("server")
+            .args(["sh", "-c", FILES, "sh"])
+            .arg(env::current_exe().expect("a running program has a path"))
+            .arg(load::SERVER)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("iperf3: {error} (apt-get install iperf3)"))?;
+            .map_err(|error| format!("the server: {error}"))?;
+        let mut line = String::new();
+        if let Some(said) = &mut server.stdout {
+            let _ = BufReader::new(said).read_line(&mut line);
+        }
         let topology = Self { server };
-        thread::sleep(Duration::from_millis(500));
-        if !quiet(&["iperf3", "--client", SERVER, "--time", "1"]) {
-            return Err("iperf3 does not reach its server (apt-get install iperf3)".into());
+        if line != "ready\n" {
+            return Err(format!("the server says {line:?}"));
         }
         Ok(topology)
     }
@@ -62,23 +107,21 @@ impl Topology {
         if contender.command.is_empty() {
             return Ok(Running {
                 relay: None,
-                proxy: None,
-                client: &[],
+                resolver: contender.resolver,
             });
         }
         run(&format!("ip tuntap add dev {TUN} mode tun"))?;
         run(&format!("ip link set {TUN} mtu {mtu} txqueuelen {queue}"))?;
-        let proxy = contender.proxied.then(socks::start).transpose()?;
         let fill = |word: &String| {
             word.replace("{tun}", TUN)
                 .replace("{mtu}", &mtu.to_string())
-                .replace("{socks}", socks::ADDRESS)
         };
         let words: Vec<String> = contender.command.iter().map(fill).collect();
         let log = work.join(format!("{}.log", contender.name));
         let log = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let relay = Command::new(&words[0])
-            .args(&words[1..])
+        let relay = Command::new("sh")
+            .args(["-c", FILES, "sh"])
+            .args(&words)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|error| error.to_string())?)
             .stderr(log)
@@ -86,8 +129,7 @@ impl Topology {
             .map_err(|error| format!("{}: {error}", words[0]))?;
         let running = Running {
             relay: Some(relay),
-            proxy,
-            client: &["ip", "netns", "exec", "app"],
+            resolver: contender.resolver,
         };
         match self.hand_over(&running, mtu, queue) {
             Ok(()) => Ok(running),
@@ -99,7 +141,7 @@ impl Topology {
     }
 
     pub fn stop(&self, running: Running) {
-        for mut child in running.relay.into_iter().chain(running.proxy) {
+        if let Some(mut child) = running.relay {
             let _ = Command::new("kill")
                 .args(["-INT", &child.id().to_string()])
                 .status();
@@ -195,6 +237,6 @@ fn quiet(words: &[&str]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Where iperf3 listens.
-pub const SERVER: &str = "192.0.2.2";
 const TUN: &str = "bench0";
+/// Every process may have as many descriptors as there may be.
+const FILES: &str = "ulimit -Sn $(ulimit -Hn); exec \"$@\"";

@@ -63,6 +63,7 @@ impl Both {
             resolvers: 0,
             can_ask: false,
             sockets: None,
+            offload: false,
         });
         Self {
             capture,

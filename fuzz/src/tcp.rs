@@ -18,9 +18,10 @@ use smoltcp::{
 };
 use untold::{
     detect::{Detector, Identity},
-    engine::{Command, Config, Engine, Now, SocketEvent, SocketId},
+    engine::{Command, Config, Engine, Now, SocketEvent, SocketId, Transmit},
     inspect::Rules,
     policy,
+    wire::{self, Checksum, Flags, MAX_HEADER, Packet, TcpOut},
 };
 
 /// A schedule of segments, losses, closes and resets: bytes arrive as they were sent, in order, all of them unless an end
@@ -50,6 +51,8 @@ pub struct Plan {
     /// The remote end stops reading now and then.
     pub slow: bool,
     pub v6: bool,
+    /// The device cuts segments and computes checksums.
+    pub offload: bool,
     /// The app aborts at this step, if the run takes as long.
     pub abort: Option<u64>,
     /// The remote end resets at this step, if the run takes as long.
@@ -77,6 +80,7 @@ impl Plan {
             gulp: 1 + pair(10) % 20_000,
             slow: byte(12) & 1 == 1,
             v6: byte(12) & 2 == 2,
+            offload: byte(12) & 4 == 4,
             abort: step(13),
             reset: step(14),
             script: script.to_vec(),
@@ -248,6 +252,7 @@ impl World {
             policy: Arc::new(policy),
         };
         engine.set_rules(rules, Now::default());
+        engine.set_offload(plan.offload);
         let mut card = Card {
             mtu: plan.mtu,
             inbox: VecDeque::new(),
@@ -403,9 +408,10 @@ impl World {
             }
             while let Some(packet) = self.engine.poll_packet() {
                 idle = false;
-                let whole = [packet.header, packet.payload].concat();
-                assert!(whole.len() <= self.plan.mtu, "a packet longer than the MTU");
-                self.down.send(whole, self.now, &self.plan, &mut self.dice);
+                for whole in cut(&packet) {
+                    assert!(whole.len() <= self.plan.mtu, "a packet longer than the MTU");
+                    self.down.send(whole, self.now, &self.plan, &mut self.dice);
+                }
             }
             if idle {
                 return;
@@ -553,4 +559,41 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// What a device does with a packet: it computes the checksum that was left to it, and cuts a long segment.
+fn cut(packet: &Transmit<'_>) -> Vec<Vec<u8>> {
+    let mut header = packet.header.to_vec();
+    packet.offload.complete(&mut header, packet.payload);
+    let whole = [&header, packet.payload].concat();
+    let [.., low, high, _, _, _, _] = packet.offload.to_bytes();
+    let size = usize::from(u16::from_ne_bytes([low, high]));
+    if size == 0 {
+        return vec![whole];
+    }
+    let Ok(Packet::Tcp(segment)) = wire::parse(&whole, Checksum::Verify) else {
+        panic!("a long packet that is no segment, or is damaged");
+    };
+    let last = packet.payload.len().div_ceil(size) - 1;
+    let pieces = packet.payload.chunks(size).enumerate();
+    let cut = pieces.map(|(number, piece)| {
+        let ends = Flags::FIN.0 | Flags::PSH.0;
+        let flags = match number == last {
+            true => segment.flags,
+            false => Flags(segment.flags.0 & !ends),
+        };
+        let tcp = TcpOut {
+            pair: segment.pair,
+            seq: segment.seq.wrapping_add((number * size) as u32),
+            ack: segment.ack,
+            flags,
+            window: segment.window,
+            mss: None,
+            window_scale: None,
+        };
+        let mut header = [0; MAX_HEADER];
+        let length = wire::emit_tcp(&mut header, &tcp, piece);
+        [&header[..length], piece].concat()
+    });
+    cut.collect()
 }

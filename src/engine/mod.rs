@@ -46,7 +46,7 @@ use crate::{
     flow::{Key, Pool, Slab, Timers, still_due},
     inspect::{Notice, Rules},
     policy::Limits,
-    wire::{self, MAX_HEADER, Packet, Pair, fragments::Reassembler},
+    wire::{self, MAX_HEADER, Offload, Packet, Pair, fragments::Reassembler},
 };
 use apps::Apps;
 use backoff::Backoff;
@@ -239,6 +239,8 @@ pub struct Transmit<'a> {
     pub header: &'a [u8],
     /// What follows them.
     pub payload: &'a [u8],
+    /// What is left to a device that offloads; all else is done.
+    pub offload: Offload,
 }
 
 /// A datagram for a socket.
@@ -295,6 +297,8 @@ pub struct Engine {
     proxied: HashMap<SocketAddr, usize, Seeded>,
     pressure: MemoryPressure,
     nat64: Option<Nat64>,
+    /// The device computes checksums and cuts segments.
+    offload: bool,
 
     commands: VecDeque<Command>,
     sends: VecDeque<Key>,
@@ -329,7 +333,7 @@ impl Engine {
     /// An engine without a policy: everything is dropped until [`Engine::set_rules`].
     pub fn new(config: Config) -> Self {
         let limits = Limits::default();
-        let mtu = config.mtu.clamp(1_280, 65_535);
+        let mtu = config.mtu.clamp(1_280, LONGEST);
         let seed = config.seed;
         Self {
             slots: slots::arena(mtu),
@@ -357,6 +361,7 @@ impl Engine {
             proxied: HashMap::with_hasher(Seeded(seed)),
             pressure: MemoryPressure::None,
             nat64: None,
+            offload: false,
             commands: VecDeque::new(),
             sends: VecDeque::new(),
             recvs: VecDeque::new(),
@@ -388,6 +393,16 @@ impl Engine {
         self.judge_questions_again();
         self.judge_tcp_again();
         self.judge_datagrams_again();
+    }
+
+    /// Whether the device takes, and gives, TCP segments of up to 64 KiB and packets without checksums. To be said before
+    /// the first packet, or after everything is drained.
+    pub fn set_offload(&mut self, offload: bool) {
+        if self.offload != offload {
+            self.offload = offload;
+            self.settle();
+            self.slots = slots::arena(if offload { LONGEST } else { self.config.mtu });
+        }
     }
 
     /// Where the shell reads packets into: fill from the front.
@@ -503,6 +518,7 @@ impl Engine {
             return Some(Transmit {
                 header: &self.packet,
                 payload: &[],
+                offload: Offload::default(),
             });
         }
         self.poll_tcp_packet()
@@ -683,5 +699,7 @@ impl Engine {
     }
 }
 
+/// Bytes of an IP packet at most.
+const LONGEST: usize = 65_535;
 /// Findings of one flow kept while their question is open.
 const MOST_PENDING: usize = 64;

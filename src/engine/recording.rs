@@ -111,6 +111,9 @@ pub struct Start {
     /// How many sockets could be open at a time, where that was limited.
     #[serde(default)]
     pub sockets: Option<usize>,
+    /// Whether the device passed long segments.
+    #[serde(default)]
+    pub offload: bool,
 }
 
 impl Start {
@@ -125,6 +128,7 @@ impl Start {
             resolvers: config.resolvers.len(),
             can_ask: config.can_ask,
             sockets: None,
+            offload: false,
         }
     }
 }

@@ -4,14 +4,12 @@ use crate::wire::{Checksum, Span};
 
 /// Room for one packet from the device.
 pub struct Slot {
-    /// As long as the largest packet.
+    /// As long as the largest packet, or the longest segment that the device leaves whole.
     pub bytes: Box<[u8]>,
     /// Bytes of the packet that was read; set by the shell.
     pub len: usize,
     /// What the device says of its checksums; set by the shell.
     pub checksum: Checksum,
-    /// Segment size where the device coalesced several segments (generic segmentation offload), else 0; set by the shell.
-    pub gso: u16,
     /// Whether the packet came in fragments, or was kept: what is sent on may be fragmented again.
     pub(super) fragmentable: bool,
 }
@@ -32,7 +30,6 @@ impl Slot {
             room.copy_from_slice(packet);
             self.len = packet.len();
             self.checksum = Checksum::Trust;
-            self.gso = 0;
             self.fragmentable = true;
         }
     }
@@ -61,7 +58,6 @@ pub(super) fn arena(mtu: usize) -> Vec<Slot> {
         bytes: vec![0; bytes].into_boxed_slice(),
         len: 0,
         checksum: Checksum::Verify,
-        gso: 0,
         fragmentable: false,
     };
     std::iter::repeat_with(slot).take(count + 1).collect()

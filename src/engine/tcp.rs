@@ -9,15 +9,15 @@ use std::{
 };
 
 use super::{
-    Command, Engine, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, apps::Apps, out::Out,
-    sockets::Owner, time_waits::TimeWaits,
+    Command, Engine, LONGEST, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, apps::Apps,
+    out::Out, sockets::Owner, time_waits::TimeWaits,
 };
 use crate::{
     event::{Failure, Finding, Proto, Verdict},
     flow::{Expiry, Key, NoRoom, Tcp},
     inspect::{Context, Gate, Step, Stream},
     policy::Limits,
-    wire::{self, Flags, Pair, Segment, Span, TcpOut},
+    wire::{self, Flags, Offload, Pair, Segment, Span, TcpOut},
 };
 
 /// One relayed connection.
@@ -688,7 +688,11 @@ impl Engine {
             };
             let pair = flow.record.pair.reversed();
             let own = (self.config.mtu - if pair.dst.is_ipv4() { 40 } else { 60 }) as u16;
-            if let Some(emit) = flow.tcp.next(allowed, now, own) {
+            let longest = match self.offload {
+                true => LONGEST - wire::MAX_HEADER,
+                false => 0,
+            };
+            if let Some(emit) = flow.tcp.next(allowed, now, own, longest) {
                 flow.closed_first |= emit.flags.contains(Flags::FIN) && !flow.tcp.fin_seen();
                 break (key, emit, pair);
             }
@@ -702,6 +706,7 @@ impl Engine {
                     return Some(Transmit {
                         header: &self.packet,
                         payload: &[],
+                        offload: Offload::default(),
                     });
                 }
                 continue;
@@ -719,10 +724,20 @@ impl Engine {
             mss: emit.mss,
             window_scale: emit.window_scale,
         };
-        let n = wire::emit_tcp(&mut self.header, &tcp, payload);
+        let (n, offload) = match self.offload {
+            true => {
+                let segment = flow.tcp.segment_size();
+                wire::emit_tcp_offloaded(&mut self.header, &tcp, payload.len(), segment)
+            }
+            false => {
+                let n = wire::emit_tcp(&mut self.header, &tcp, payload);
+                (n, Offload::default())
+            }
+        };
         Some(Transmit {
             header: self.header.get(..n)?,
             payload,
+            offload,
         })
     }
 

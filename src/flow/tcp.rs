@@ -365,8 +365,15 @@ impl Tcp {
         self.data.clear(pool);
     }
 
-    /// The next segment for the app. `allowed` is how much it may be told to send: bytes beyond `rcv_nxt`.
-    pub(crate) fn next(&mut self, allowed: u32, now: Duration, own_mss: u16) -> Option<Emit> {
+    /// The next segment for the app. `allowed` is how much it may be told to send: bytes beyond `rcv_nxt`. Where the device
+    /// cuts segments, several go in one, of `longest` bytes at most.
+    pub(crate) fn next(
+        &mut self,
+        allowed: u32,
+        now: Duration,
+        own_mss: u16,
+        longest: usize,
+    ) -> Option<Emit> {
         let allowed = allowed.min(65_535 << if self.scaled { Self::SHIFT } else { 0 });
         match self.state {
             State::Parked => return None,
@@ -407,12 +414,15 @@ impl Tcp {
         let offset = self.snd_nxt.wrapping_sub(self.base) as usize;
         let unsent = self.data.len().saturating_sub(offset);
         let usable = (self.snd_wnd.min(self.window) as usize).saturating_sub(offset);
+        let mss = usize::from(self.mss);
+        let sendable = unsent.min(usable);
+        let burst = (sendable.min(longest) / mss * mss).max(mss);
+        let all = sendable == unsent && unsent <= longest;
         let place = self
             .data
-            .place(offset, unsent.min(usable).min(self.mss.into()));
+            .place(offset, if all { unsent } else { sendable.min(burst) });
         // Sender's silly window avoidance: a runt goes only when it is all there is, or nothing is on its way.
-        let runt =
-            place.len() < usize::from(self.mss) && place.len() < unsent && place.len() == usable;
+        let runt = place.len() < mss && place.len() < unsent && place.len() == usable;
         let idle = self.snd_nxt == self.snd_una;
         if place.len() > 0 && (!runt || idle) {
             let seq = self.snd_nxt;
@@ -443,6 +453,11 @@ impl Tcp {
             return Some(self.emit(self.snd_max, Place::default(), false, allowed));
         }
         None
+    }
+
+    /// Bytes of the app's segments at most.
+    pub(crate) fn segment_size(&self) -> u16 {
+        self.mss
     }
 
     /// The bytes of a segment that [`Tcp::next`] has just given.
@@ -629,7 +644,7 @@ impl Tcp {
 
     fn emit(&mut self, seq: u32, place: Place, fin: bool, allowed: u32) -> Emit {
         self.due.ack = false;
-        let pushes = place.len() > 0 && place.len() < usize::from(self.mss) || fin;
+        let pushes = !place.len().is_multiple_of(self.mss.into()) || fin;
         let mut flags = Flags::ACK;
         if pushes {
             flags = flags | Flags::PSH;

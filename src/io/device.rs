@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, ErrorKind, IoSlice, Read, Write},
+    io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
     os::fd::{AsRawFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -10,9 +10,17 @@ use std::{
 use mio::{Interest, Registry, Token, unix::SourceFd};
 use socket2::SockRef;
 
+use super::tun;
+use crate::{
+    engine::{Slot, Transmit},
+    wire::{Checksum, Offload},
+};
+
 /// A tun, or none for the moment between the end of one and its successor.
 pub(super) struct Device {
     file: Option<File>,
+    /// Whether it has a virtio-net header before every packet.
+    offloads: bool,
     token: Token,
     /// Whether a read may give something (edge-triggered).
     pub(super) ready: bool,
@@ -24,6 +32,7 @@ impl Device {
     pub(super) fn new(tun: OwnedFd, token: Token, registry: &Registry) -> io::Result<Self> {
         let file = register(tun, token, registry)?;
         Ok(Self {
+            offloads: tun::offloads(&file),
             file: Some(file),
             token,
             ready: true,
@@ -34,9 +43,16 @@ impl Device {
     /// Goes on with another descriptor; the old one is closed, whatever happens.
     pub(super) fn replace(&mut self, tun: OwnedFd, registry: &Registry) -> io::Result<()> {
         self.close(registry);
-        self.file = Some(register(tun, self.token, registry)?);
+        let file = register(tun, self.token, registry)?;
+        self.offloads = tun::offloads(&file);
+        self.file = Some(file);
         (self.ready, self.lost) = (true, None);
         Ok(())
+    }
+
+    /// Whether the engine may leave checksums, and the cutting of segments, to the device.
+    pub(super) fn offloads(&self) -> bool {
+        self.offloads
     }
 
     /// The descriptor is of no use any more: it is closed, and a successor is waited for.
@@ -58,25 +74,47 @@ impl Device {
             .map(|(_, why)| why)
     }
 
-    /// Reads one packet.
-    pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+    /// Reads one packet; with `complete`, as it would be on a wire.
+    pub(super) fn read(&mut self, slot: &mut Slot, complete: bool) -> io::Result<()> {
         let Some(file) = &mut self.file else {
             return Err(ErrorKind::WouldBlock.into());
         };
-        match file.read(room)? {
-            0 => Err(ErrorKind::UnexpectedEof.into()),
-            len => Ok(len),
+        let (len, checksum) = if self.offloads {
+            let mut before = [0; Offload::LEN];
+            let room = &mut [
+                IoSliceMut::new(&mut before),
+                IoSliceMut::new(&mut slot.bytes),
+            ];
+            let len = file.read_vectored(room)?;
+            let len = len.saturating_sub(Offload::LEN);
+            let offload = Offload::from_bytes(before);
+            if complete {
+                offload.complete(slot.bytes.get_mut(..len).unwrap_or_default(), &[]);
+            }
+            (len, offload.checksum())
+        } else {
+            (file.read(&mut slot.bytes)?, Checksum::Verify)
+        };
+        if len == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
         }
+        (slot.len, slot.checksum) = (len, checksum);
+        Ok(())
     }
 
-    /// Writes one packet, in two parts.
-    pub(super) fn write(&mut self, [header, payload]: [&[u8]; 2]) -> io::Result<usize> {
+    /// Writes one packet.
+    pub(super) fn write(&mut self, packet: &Transmit<'_>) -> io::Result<usize> {
         let Some(file) = &mut self.file else {
             return Err(ErrorKind::WouldBlock.into());
         };
-        match payload {
-            [] => file.write(header),
-            _ => file.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]),
+        let (header, payload) = (IoSlice::new(packet.header), IoSlice::new(packet.payload));
+        if self.offloads {
+            let before = packet.offload.to_bytes();
+            return file.write_vectored(&[IoSlice::new(&before), header, payload]);
+        }
+        match packet.payload {
+            [] => file.write(packet.header),
+            _ => file.write_vectored(&[header, payload]),
         }
     }
 

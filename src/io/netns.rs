@@ -17,7 +17,7 @@ use socket2::{Domain, Socket, Type};
 use super::{
     owner::{DiagSocket, SockDiag},
     passing,
-    tun::{self, Tun},
+    tun::{self, Packets, Tun},
 };
 use error::At;
 pub use error::{NetnsError, Step};
@@ -30,6 +30,8 @@ pub struct Layout {
     pub name: String,
     /// Largest packet, bytes.
     pub mtu: u32,
+    /// How they are read and written.
+    pub packets: Packets,
     /// Packets that the device queues towards us.
     pub queue: u32,
     /// Addresses of the device.
@@ -44,6 +46,7 @@ impl Default for Layout {
         Self {
             name: "untold0".into(),
             mtu: 65_535,
+            packets: Packets::Offloaded,
             queue: 5_000,
             addresses: vec![net("198.18.0.2/30"), net("fd75:6e74:6f6c:64::2/64")],
             resolvers: RESOLVERS

@@ -25,9 +25,10 @@ use super::{
 use crate::{
     engine::{
         Engine, Now, SocketId,
-        recording::{Basis, Note},
+        recording::{Basis, Note, Start},
     },
     event::{ErrorEvent, Event},
+    wire::MAX_HEADER,
 };
 
 /// Carries bytes and time between the engine and the machine.
@@ -88,9 +89,15 @@ impl Reactor {
             last: Now::default(),
         };
         let sockets = descriptors::left();
-        let tape = Tape::new(options.record, &options.config, sockets, since_epoch());
+        let start = Start {
+            sockets: Some(sockets),
+            offload: device.offloads(),
+            ..Start::new(&options.config, since_epoch())
+        };
+        let tape = Tape::new(options.record, start);
         let mut engine = Engine::new(options.config);
         engine.set_socket_limit(sockets);
+        engine.set_offload(device.offloads());
         engine.set_rules(options.rules, clock.read());
         let reactor = Self {
             engine,
@@ -270,8 +277,8 @@ impl Reactor {
         let mut filled = 0;
         let mut end = None;
         for slot in self.engine.rx_slots() {
-            match self.device.read(&mut slot.bytes) {
-                Ok(len) => slot.len = len,
+            match self.device.read(slot, self.tape.is_on()) {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.device.ready = false;
                     break;
@@ -387,9 +394,20 @@ impl Reactor {
     fn write_tun(&mut self) {
         let mut end = None;
         while let Some(packet) = self.engine.poll_packet() {
-            let parts = [packet.header, packet.payload];
-            self.tape.packet(self.clock.last, false, parts);
-            if let Err(error) = self.device.write(parts) {
+            if self.tape.is_on() {
+                let mut whole = [0; MAX_HEADER];
+                let parts = match whole.get_mut(..packet.header.len()) {
+                    Some(header) => {
+                        header.copy_from_slice(packet.header);
+                        packet.offload.complete(header, packet.payload);
+                        [&*header, packet.payload]
+                    }
+                    // Longer than any header: a packet in one part, complete as it is.
+                    None => [packet.header, packet.payload],
+                };
+                self.tape.packet(self.clock.last, false, parts);
+            }
+            if let Err(error) = self.device.write(&packet) {
                 // A full queue, no memory, an interface that is down for a moment: the packet is lost, as on any link.
                 self.engine.packet_lost();
                 let dead = [Some(libc::EBADF), Some(libc::EBADFD), Some(libc::ENODEV)];

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io, time::Duration};
 
 use crate::{
     engine::{
-        Answer, Config, Now, OwnerId,
+        Answer, Now, OwnerId,
         recording::{Basis, Note, Start},
     },
     event::{Event, FlowNumber, Proto, QuestionNumber},
@@ -56,18 +56,11 @@ pub(super) struct Tape {
 }
 
 impl Tape {
-    /// Begins the recording of an engine with `config` and at most `sockets`; `wall` is the time since the Unix epoch at its start.
-    pub(super) fn new(
-        recording: Option<Recording>,
-        config: &Config,
-        sockets: usize,
-        wall: Duration,
-    ) -> Self {
+    /// Begins the recording of an engine that starts as `start` says.
+    pub(super) fn new(recording: Option<Recording>, start: Start) -> Self {
+        let began = start.began;
         let record = recording.map(|Recording { mut record, basis }| {
-            record.start(Start {
-                sockets: Some(sockets),
-                ..Start::new(config, wall)
-            });
+            record.start(start);
             record.note(Duration::ZERO, &Note::Rules(basis));
             record
         });
@@ -75,7 +68,7 @@ impl Tape {
             record,
             owners: HashMap::new(),
             questions: HashMap::new(),
-            began: wall,
+            began,
             ahead: 0,
         }
     }

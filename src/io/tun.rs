@@ -14,6 +14,17 @@ use ipnet::IpNet;
 use socket2::{Domain, Socket, Type};
 
 use super::netlink::Netlink;
+use crate::wire::Offload;
+
+/// What a descriptor's packets are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packets {
+    /// One packet of at most the MTU a read or write, as on Android.
+    Plain,
+    /// A virtio-net header before each (`IFF_VNET_HDR`), so that TCP segments of up to 64 KiB pass in one call and
+    /// checksums are left out. A kernel that cannot do it gives plain ones.
+    Offloaded,
+}
 
 /// A tun descriptor: non-blocking, one IP packet a read or write, without a packet information header.
 ///
@@ -25,16 +36,16 @@ pub struct Tun {
 
 impl Tun {
     /// Creates a device in the calling thread's network namespace; `%d` in `name` becomes a free number.
-    pub fn create(name: &str) -> Result<Tun, TunError> {
-        Self::open(name)
+    pub fn create(name: &str, packets: Packets) -> Result<Tun, TunError> {
+        Self::open(name, packets)
     }
 
     /// Attaches to a device that exists in the calling thread's network namespace.
-    pub fn attach(name: &str) -> Result<Tun, TunError> {
+    pub fn attach(name: &str, packets: Packets) -> Result<Tun, TunError> {
         if index(name).is_err() {
             return Err(TunError::Absent { name: name.into() });
         }
-        Self::open(name)
+        Self::open(name, packets)
     }
 
     /// Takes over a descriptor that another process attached to a device.
@@ -91,7 +102,7 @@ impl Tun {
         Ok(refused)
     }
 
-    fn open(name: &str) -> Result<Tun, TunError> {
+    fn open(name: &str, packets: Packets) -> Result<Tun, TunError> {
         let fd = device(PATH)?;
         let failed = |error: io::Error| match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => TunError::Permission {
@@ -105,8 +116,26 @@ impl Tun {
             },
         };
         let mut request = request(name).map_err(failed)?;
-        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+        let plain = libc::IFF_TUN | libc::IFF_NO_PI;
+        if packets == Packets::Offloaded {
+            request.ifr_ifru.ifru_flags = (plain | libc::IFF_VNET_HDR) as libc::c_short;
+            match ioctl(&fd, libc::TUNSETIFF, &mut request) {
+                // Without the offloads the headers say that nothing was left out.
+                Ok(()) => {
+                    set_header_length(&fd).map_err(failed)?;
+                    let _ = set_offloads(&fd, CHECKSUMS | TCP_V4 | TCP_V6);
+                    return Ok(Tun { fd: fd.into() });
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        request.ifr_ifru.ifru_flags = plain as libc::c_short;
         ioctl(&fd, libc::TUNSETIFF, &mut request).map_err(failed)?;
+        if packets == Packets::Plain {
+            // A device that outlived a program may still be set to leave checksums out.
+            let _ = set_offloads(&fd, 0);
+        }
         Ok(Tun { fd: fd.into() })
     }
 }
@@ -121,6 +150,17 @@ impl std::os::fd::AsFd for Tun {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Whether a descriptor is that of a tun device with a virtio-net header before every packet.
+pub(super) fn offloads(fd: &impl AsRawFd) -> bool {
+    // What is no tun device says so, and has no headers.
+    let flags = request("").and_then(|mut request| {
+        ioctl(fd, libc::TUNGETIFF, &mut request)?;
+        // SAFETY: the operation fills in the flags; every bit pattern is some.
+        Ok(unsafe { request.ifr_ifru.ifru_flags })
+    });
+    flags.is_ok_and(|flags| i32::from(flags) & libc::IFF_VNET_HDR != 0)
 }
 
 /// Largest packet (bytes) and queue (packets) of a device in the calling thread's network namespace.
@@ -255,6 +295,31 @@ fn ioctl(fd: &impl AsRawFd, operation: libc::Ioctl, request: &mut libc::ifreq) -
     }
 }
 
+fn set_offloads(fd: &impl AsRawFd, offloads: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: the argument of this operation is a number.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, offloads) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// A device may have had a program that wanted longer headers.
+fn set_header_length(fd: &impl AsRawFd) -> io::Result<()> {
+    let length = Offload::LEN as libc::c_int;
+    // SAFETY: the argument of this operation is a pointer to a number, which it reads.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const length) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// `TUN_F_CSUM`: packets without a checksum are taken.
+const CHECKSUMS: libc::c_ulong = 1;
+/// `TUN_F_TSO4`: so are long TCP segments over IPv4.
+const TCP_V4: libc::c_ulong = 2;
+/// `TUN_F_TSO6`: the same over IPv6.
+const TCP_V6: libc::c_ulong = 4;
+
 const PATH: &str = "/dev/net/tun";
 
 #[cfg(test)]
@@ -279,7 +344,7 @@ mod tests {
             assert!(request(name).is_err(), "{name:?}");
         }
         assert!(matches!(
-            Tun::attach("no-such-tun"),
+            Tun::attach("no-such-tun", Packets::Plain),
             Err(TunError::Absent { .. })
         ));
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
+    offload::Offload,
     packet::{Flags, Pair},
     sum::Sum,
 };
@@ -31,6 +32,36 @@ pub struct TcpOut {
 
 /// Writes IP and TCP headers for `payload` (at most 65,467 bytes) and returns their length.
 pub fn emit_tcp(out: &mut [u8; MAX_HEADER], tcp: &TcpOut, payload: &[u8]) -> usize {
+    let (mut header, len) = tcp_header(tcp);
+    let sum = tcp_pseudo(tcp, len, payload.len())
+        .bytes(header.get(..len).unwrap_or(&header))
+        .bytes(payload);
+    header[16..18].copy_from_slice(&sum.finish());
+    write_tcp(
+        out,
+        tcp,
+        header.get(..len).unwrap_or(&header),
+        payload.len(),
+    )
+}
+
+/// As [`emit_tcp`], for a device that computes the checksum and cuts `payload` bytes into segments of `segment` bytes.
+/// Returns the headers' length, and what the device has to know.
+pub fn emit_tcp_offloaded(
+    out: &mut [u8; MAX_HEADER],
+    tcp: &TcpOut,
+    payload: usize,
+    segment: u16,
+) -> (usize, Offload) {
+    let (mut header, len) = tcp_header(tcp);
+    header[16..18].copy_from_slice(&tcp_pseudo(tcp, len, payload).partial());
+    let end = write_tcp(out, tcp, header.get(..len).unwrap_or(&header), payload);
+    let offload = Offload::tcp(end.saturating_sub(len), end, payload, segment);
+    (end, offload)
+}
+
+/// A TCP header without its checksum, and its length.
+fn tcp_header(tcp: &TcpOut) -> ([u8; 28], usize) {
     let mut header = [0; 28];
     header[..2].copy_from_slice(&tcp.pair.src.port().to_be_bytes());
     header[2..4].copy_from_slice(&tcp.pair.dst.port().to_be_bytes());
@@ -53,21 +84,17 @@ pub fn emit_tcp(out: &mut [u8; MAX_HEADER], tcp: &TcpOut, payload: &[u8]) -> usi
         len = len.saturating_add(4);
     }
     header[12] = (len as u8).wrapping_shl(2);
-    let header_bytes = header.get(..len).unwrap_or(&header);
-    let total = len.saturating_add(payload.len());
+    (header, len)
+}
+
+fn tcp_pseudo(tcp: &TcpOut, header: usize, payload: usize) -> Sum {
     let (src, dst) = (tcp.pair.src.ip(), tcp.pair.dst.ip());
-    let sum = Sum::pseudo(src, dst, TCP, total)
-        .bytes(header_bytes)
-        .bytes(payload);
-    header[16..18].copy_from_slice(&sum.finish());
-    write(
-        out,
-        tcp.pair,
-        TCP,
-        Identity::Unfragmentable,
-        header.get(..len).unwrap_or(&header),
-        payload.len(),
-    )
+    Sum::pseudo(src, dst, TCP, header.saturating_add(payload))
+}
+
+fn write_tcp(out: &mut [u8; MAX_HEADER], tcp: &TcpOut, header: &[u8], payload: usize) -> usize {
+    let identity = Identity::Unfragmentable;
+    write(out, tcp.pair, TCP, identity, header, payload)
 }
 
 /// Writes IP and UDP headers for `payload` (at most 65,507 bytes v4) and returns their length.

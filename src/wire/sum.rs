@@ -46,6 +46,11 @@ impl Sum {
         (!self.fold()).to_ne_bytes()
     }
 
+    /// The sum itself, as it lies in memory: what a checksum field holds until the device adds the rest.
+    pub(super) fn partial(self) -> [u8; 2] {
+        self.fold().to_ne_bytes()
+    }
+
     /// Whether the sum, taken over a checksum field too, says that nothing was altered.
     pub(super) fn is_intact(self) -> bool {
         self.fold() == 0xffff

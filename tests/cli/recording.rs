@@ -335,6 +335,7 @@ fn record(file: &str, basis: Basis) {
         resolvers: 0,
         can_ask: true,
         sockets: None,
+        offload: false,
     });
     writer.note(Duration::ZERO, &Note::Rules(basis));
     let pair = Pair {

@@ -24,6 +24,7 @@ mod icmp;
 mod idle;
 mod leaks;
 mod limits;
+mod offload;
 mod owner;
 mod program;
 mod proxy;

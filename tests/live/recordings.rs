@@ -144,6 +144,35 @@ fn a_registration_over_a_lossy_link_replays() {
 }
 
 #[test]
+fn a_registration_in_long_segments_replays() {
+    alone_with(&["tshark"], || {
+        let setup = Setup {
+            offload: true,
+            ..Setup::default()
+        };
+        let live = recorded(setup, |world| {
+            let collector = Server::start(&world.server, WEB, server::http);
+            let big = Noise::new(4).bytes(200_000);
+            let length = big.len();
+            let head =
+                format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n");
+            let bytes = [head.as_bytes(), &big, &registration()].concat();
+            exchange(world, &collector, &bytes);
+        });
+        assert_eq!(live.verdicts("finding"), ["block"; 7]);
+        assert_same(&live, "");
+        let filter = |words: &str| {
+            says(
+                "tshark",
+                &["-r", FILE, "-o", "tcp.check_checksum:TRUE", "-Y", words],
+            )
+        };
+        assert_eq!(filter("tcp.checksum.status == \"Bad\""), "");
+        assert_ne!(filter("tcp.len > 1460"), "", "some segments are long");
+    });
+}
+
+#[test]
 fn a_registration_over_ipv6_replays() {
     alone(|| {
         let live = recorded(Setup::default(), |world| {

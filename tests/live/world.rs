@@ -21,7 +21,12 @@ use untold::{
     engine::{self, Answer, recording::Basis},
     event::{Action, Event, FindingEvent, Scope},
     inspect::Rules,
-    io::{FindOwner, Handle, Options, Protect, pcap::Writer, record::Recording},
+    io::{
+        FindOwner, Handle, Options, Protect,
+        pcap::Writer,
+        record::Recording,
+        tun::{Packets, Tun},
+    },
     policy::{self, Policy},
 };
 
@@ -34,6 +39,8 @@ use crate::{
 /// What a world is like.
 pub struct Setup {
     pub mtu: u32,
+    /// The engine's device has virtio-net headers.
+    pub offload: bool,
     /// Faults between the app's kernel and the engine.
     pub app_side: Option<Faults>,
     /// Faults between the engine's sockets and the servers.
@@ -63,6 +70,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             mtu: 1500,
+            offload: false,
             app_side: None,
             upstream: None,
             policy: String::new(),
@@ -95,7 +103,10 @@ impl World {
     pub fn new(setup: Setup) -> Self {
         let (relay, server, upstream_link) = internet(setup.upstream);
         let app = Namespace::new("app");
-        let tun = tun("tun0", setup.mtu);
+        let tun = match setup.offload {
+            true => offloaded_tun("tun0", setup.mtu),
+            false => tun("tun0", setup.mtu),
+        };
         app.take("tun0");
         app.ip("addr add 10.0.0.2/24 dev tun0");
         app.ip("addr add fd00::2/64 dev tun0 nodad");
@@ -268,6 +279,14 @@ pub fn tun(name: &str, mtu: u32) -> OwnedFd {
         .set_nonblocking(true)
         .expect("a tun can be non-blocking");
     socket.into()
+}
+
+/// One as the product makes it where the machine is Linux.
+fn offloaded_tun(name: &str, mtu: u32) -> OwnedFd {
+    let tun = Tun::create(name, Packets::Offloaded).expect("the kernel makes a device");
+    let set = format!("link set {name} mtu {mtu} txqueuelen {QUEUE}");
+    Namespace::own().ip(&set);
+    tun.into()
 }
 
 fn join_servers(

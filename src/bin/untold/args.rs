@@ -84,6 +84,9 @@ pub struct Run {
     #[arg(long, value_name = "BYTES", default_value_t = 65_535, conflicts_with = "tun",
           value_parser = clap::value_parser!(u32).range(1_280..=65_535))]
     pub mtu: u32,
+    /// Pass single packets through the device, with all checksums, as on a phone
+    #[arg(long)]
+    pub no_offload: bool,
     /// Resolve names here instead of where /etc/resolv.conf says (repeatable)
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = resolver)]
     pub resolver: Vec<SocketAddr>,

@@ -15,6 +15,7 @@ use std::{
         mpsc::{Receiver, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use socket2::SockRef;
@@ -29,7 +30,7 @@ use untold::{
         record::Recording,
         signal::{Foreground, Hangup, Stop},
         tty::Terminal,
-        tun::{self, Tun},
+        tun::{self, Packets, Tun},
         watch::Stopper,
     },
 };
@@ -131,7 +132,7 @@ fn attach(
     record: Option<Recording>,
     reloading: (Reloader, Stopper),
 ) -> Result<u8, Failure> {
-    let tun = Tun::attach(device).map_err(Failure::machine)?;
+    let tun = Tun::attach(device, packets(args)).map_err(Failure::machine)?;
     let (mtu, queue) = tun::limits(device).map_err(Failure::machine)?;
     let stop = Stop::new();
     let terminal = terminal(args);
@@ -173,6 +174,7 @@ fn command(
 ) -> Result<u8, Failure> {
     let layout = Layout {
         mtu: args.mtu,
+        packets: packets(args),
         ..Layout::default()
     };
     let [program, arguments @ ..] = &args.cmd[..] else {
@@ -236,6 +238,13 @@ fn command(
     let tally = printer.finish()?;
     ended.map_err(Failure::machine)?;
     Ok(tally.status(code(status)))
+}
+
+fn packets(args: &args::Run) -> Packets {
+    match args.no_offload {
+        true => Packets::Plain,
+        false => Packets::Offloaded,
+    }
 }
 
 /// Owners of the flows of a device that is there already, where the kernel can tell.
@@ -387,6 +396,8 @@ fn print(mut reporter: Reporter, receiver: &Receiver<Event>) -> Reporter {
             reporter.event(&event);
         }
         reporter.flush();
+        // Waking a thread costs the engine more than what it says: lines that follow at once are taken together.
+        thread::sleep(BREATH);
     }
     let _ = io::stderr().flush();
     reporter
@@ -418,5 +429,7 @@ impl Protect for BindDevice {
 }
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// How late a line may be.
+const BREATH: Duration = Duration::from_millis(2);
 /// Events waiting to be written, at most; one is a few hundred bytes.
 const QUEUE: usize = 16_384;

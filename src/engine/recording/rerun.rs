@@ -73,6 +73,7 @@ impl Rerun {
         if let Some(most) = start.sockets {
             engine.set_socket_limit(most);
         }
+        engine.set_offload(start.offload);
         let now = Now {
             mono: Duration::ZERO,
             wall: start.began.as_secs(),

@@ -58,11 +58,12 @@ impl Plan {
         let Layout {
             name,
             mtu,
+            packets,
             queue,
             addresses,
             resolvers,
         } = &self.layout;
-        let tun = Tun::create(name).map_err(failure)?;
+        let tun = Tun::create(name, *packets).map_err(failure)?;
         let refused = tun.set_up(*mtu, *queue, addresses, true).map_err(|error| {
             let (_, source) = failure(error);
             (Step::Addresses, source)

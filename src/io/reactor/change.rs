@@ -26,6 +26,7 @@ impl Reactor {
         if let Err(error) = self.device.replace(tun, self.poll.registry()) {
             self.device.lose(error, self.poll.registry());
         }
+        self.engine.set_offload(self.device.offloads());
     }
 
     /// Moves what can be moved to another network.
