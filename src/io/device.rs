@@ -10,7 +10,6 @@ use std::{
 use mio::{Interest, Registry, Token, unix::SourceFd};
 use socket2::SockRef;
 
-use super::tun;
 use crate::{
     engine::{Slot, Transmit},
     wire::{Checksum, Offload},
@@ -32,7 +31,7 @@ impl Device {
     pub(super) fn new(tun: OwnedFd, token: Token, registry: &Registry) -> io::Result<Self> {
         let file = register(tun, token, registry)?;
         Ok(Self {
-            offloads: tun::offloads(&file),
+            offloads: has_headers(&file),
             file: Some(file),
             token,
             ready: true,
@@ -44,7 +43,7 @@ impl Device {
     pub(super) fn replace(&mut self, tun: OwnedFd, registry: &Registry) -> io::Result<()> {
         self.close(registry);
         let file = register(tun, self.token, registry)?;
-        self.offloads = tun::offloads(&file);
+        self.offloads = has_headers(&file);
         self.file = Some(file);
         (self.ready, self.lost) = (true, None);
         Ok(())
@@ -125,6 +124,18 @@ impl Device {
             let _ = registry.deregister(&mut SourceFd(&file.as_raw_fd()));
         }
     }
+}
+
+/// Whether a descriptor is that of a tun device with a virtio-net header before every packet. What is no tun device says
+/// so, and has none.
+fn has_headers(tun: &File) -> bool {
+    // SAFETY: ifreq is plain data, for which all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // SAFETY: the operation writes one ifreq at most, and the descriptor is open.
+    let asked = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNGETIFF as _, &raw mut request) };
+    // SAFETY: the operation fills in the flags; every bit pattern is some.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    asked == 0 && i32::from(flags) & libc::IFF_VNET_HDR != 0
 }
 
 fn register(tun: OwnedFd, token: Token, registry: &Registry) -> io::Result<File> {

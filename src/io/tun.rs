@@ -152,17 +152,6 @@ impl std::os::fd::AsFd for Tun {
     }
 }
 
-/// Whether a descriptor is that of a tun device with a virtio-net header before every packet.
-pub(super) fn offloads(fd: &impl AsRawFd) -> bool {
-    // What is no tun device says so, and has no headers.
-    let flags = request("").and_then(|mut request| {
-        ioctl(fd, libc::TUNGETIFF, &mut request)?;
-        // SAFETY: the operation fills in the flags; every bit pattern is some.
-        Ok(unsafe { request.ifr_ifru.ifru_flags })
-    });
-    flags.is_ok_and(|flags| i32::from(flags) & libc::IFF_VNET_HDR != 0)
-}
-
 /// Largest packet (bytes) and queue (packets) of a device in the calling thread's network namespace.
 pub fn limits(name: &str) -> Result<(usize, usize), TunError> {
     let read = |operation| {
