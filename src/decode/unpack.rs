@@ -427,12 +427,22 @@ impl Walk<'_> {
         let mut out = self.spare.take();
         let mut machine = self.spare.take_brotli(BROTLI_MEMORY);
         let (_, progress) = machine.push(bytes, &mut out, BROTLI_PROBE);
-        let reads =
-            progress != Progress::Broken && out.len() >= SHORTEST && protobuf::is_text(&out);
+        let reads = progress != Progress::Broken
+            && out.len() >= SHORTEST
+            && protobuf::is_text(&out)
+            && is_varied(&out);
         self.spare.give_brotli(machine);
         self.spare.give(out);
         reads
     }
+}
+
+/// Whether a text has more in it than a few characters over and over, which random bytes decode to by chance, and without end.
+fn is_varied(text: &[u8]) -> bool {
+    let seen = text.iter().fold(0u128, |seen, byte| {
+        seen | 1u128.wrapping_shl((byte & 0x7f).into())
+    });
+    seen.count_ones() > FEW
 }
 
 struct Inflating<'a> {
@@ -491,6 +501,8 @@ const OVERLAP: usize = 4096;
 const NEAR: usize = 32;
 /// Bytes of the smallest part that is worth a try.
 const SHORTEST: usize = 8;
+/// Characters that a text with a value in it has more than.
+const FEW: u32 = 4;
 /// Bytes of the longest header of a zstd frame.
 const ZSTD_HEADER: usize = 18;
 /// Decoded bytes that show whether data is DEFLATE.
