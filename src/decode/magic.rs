@@ -1,5 +1,9 @@
 //! Where in a text something may begin that says by its first bytes what it is.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::{inflate, skim};
 use crate::event::Wrapper;
 
@@ -17,7 +21,8 @@ pub(super) fn find(bytes: &[u8], at: usize) -> Option<(usize, Wrapper)> {
 
 /// The same of Zstandard alone.
 pub(super) fn find_zstd(bytes: &[u8], at: usize) -> Option<(usize, Wrapper)> {
-    let found = memchr::memmem::find(bytes.get(at..)?, &ZSTD)?;
+    static FINDER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(&ZSTD));
+    let found = FINDER.find(bytes.get(at..)?)?;
     Some((at.saturating_add(found), Wrapper::Zstd))
 }
 

@@ -46,6 +46,51 @@ public enum class Wrapper {
     /** Chunked transfer coding. */
     Chunked,
 
+    /** Base32. */
+    Base32,
+
+    /** gzip (RFC 1952). */
+    Gzip,
+
+    /** zlib (RFC 1950). */
+    Zlib,
+
+    /** DEFLATE without a header (RFC 1951). */
+    Deflate,
+
+    /** Brotli (RFC 7932). */
+    Brotli,
+
+    /** Zstandard (RFC 8878). */
+    Zstd,
+
+    /** An entry of a ZIP archive. */
+    Zip,
+
+    /** A part of a multipart message (RFC 2046). */
+    Multipart,
+
+    /** A field of a protobuf message. */
+    Protobuf,
+
+    /** UTF-16, either byte order. */
+    Utf16,
+
+    /** XOR with one byte. */
+    Xor,
+
+    /** HTTP/2 frames (RFC 9113). */
+    Http2,
+
+    /** WebSocket frames (RFC 6455). */
+    Websocket,
+
+    /** MQTT packets. */
+    Mqtt,
+
+    /** CoAP messages (RFC 7252). */
+    Coap,
+
     /** One that this version of the face has no name for. */
     Other,
 }

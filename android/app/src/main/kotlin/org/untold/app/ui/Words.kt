@@ -91,6 +91,21 @@ private val WRAPPERS = mapOf(
     Wrapper.Base64 to R.string.wrapper_base64,
     Wrapper.Hex to R.string.wrapper_hex,
     Wrapper.Chunked to R.string.wrapper_chunked,
+    Wrapper.Base32 to R.string.wrapper_base32,
+    Wrapper.Gzip to R.string.wrapper_gzip,
+    Wrapper.Zlib to R.string.wrapper_zlib,
+    Wrapper.Deflate to R.string.wrapper_deflate,
+    Wrapper.Brotli to R.string.wrapper_brotli,
+    Wrapper.Zstd to R.string.wrapper_zstd,
+    Wrapper.Zip to R.string.wrapper_zip,
+    Wrapper.Multipart to R.string.wrapper_multipart,
+    Wrapper.Protobuf to R.string.wrapper_protobuf,
+    Wrapper.Utf16 to R.string.wrapper_utf16,
+    Wrapper.Xor to R.string.wrapper_xor,
+    Wrapper.Http2 to R.string.wrapper_http2,
+    Wrapper.Websocket to R.string.wrapper_websocket,
+    Wrapper.Mqtt to R.string.wrapper_mqtt,
+    Wrapper.Coap to R.string.wrapper_coap,
 )
 
 private val KINDS = mapOf(
