@@ -175,3 +175,17 @@ fn r3_a_device_that_has_died_can_be_replaced_within_two_seconds() {
     let told = events.lock().unwrap();
     assert!(told.iter().any(|event| matches!(event, Event::Error(_))));
 }
+
+#[test]
+fn whoever_gets_the_events_is_let_go_of_when_the_device_has_ended() {
+    let _alone = alone();
+    let (app, tun) = device();
+    let (handle, events) = start(tun);
+    drop(app);
+    let ended = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        Arc::strong_count(&events) == 1
+    });
+    assert!(ended, "the callback is still held");
+    assert!(handle.stop().is_err());
+}

@@ -4,7 +4,7 @@ use std::{
     io,
     net::UdpSocket,
     sync::{
-        Arc,
+        Weak,
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread,
@@ -26,7 +26,7 @@ impl Health {
         socket: UdpSocket,
         every: Duration,
         started: Instant,
-        events: Arc<EventSink>,
+        events: Weak<EventSink>,
     ) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         let (ends, ended) = mpsc::channel();
@@ -35,11 +35,15 @@ impl Health {
             .spawn(move || {
                 for number in 0u64.. {
                     let latency = probe(&socket, number);
+                    let Some(events) = events.upgrade() else {
+                        return;
+                    };
                     events.tell(Event::Health(HealthEvent {
                         time: started.elapsed().as_secs_f64(),
                         healthy: latency.is_some(),
                         latency: latency.map(|latency| latency.as_secs_f64()),
                     }));
+                    drop(events);
                     let waited = ended.recv_timeout(every);
                     if waited != Err(RecvTimeoutError::Timeout) {
                         return;

@@ -41,7 +41,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     os::fd::{BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         mpsc::{self, Sender, SyncSender},
     },
     thread::{self, JoinHandle},
@@ -99,7 +99,8 @@ pub struct Handle {
     requests: Sender<Request>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<io::Result<()>>>,
-    events: Arc<EventSink>,
+    /// Let go of by the engine's thread when it ends, so that whoever gets the events hears of that.
+    events: Weak<EventSink>,
     started: Instant,
     health: Mutex<Option<Health>>,
 }
@@ -137,7 +138,7 @@ impl Handle {
         let (requests, inbox) = mpsc::channel();
         let started = Instant::now();
         let (reactor, waker) = Reactor::new(tun, options, started, (requests.clone(), inbox))?;
-        let events = reactor.events();
+        let events = Arc::downgrade(&reactor.events());
         let thread = thread::Builder::new()
             .name("untold".into())
             .spawn(move || reactor.run())?;

@@ -23,7 +23,17 @@ public final class Smoke {
     /** An address of this machine's; not a loopback one, which the engine refuses. */
     private static final String COLLECTOR = "192.0.2.9";
 
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
+        try {
+            all();
+        } catch (Throwable failure) {
+            failure.printStackTrace();
+            // The engine's threads are attached, and would keep the VM from ending.
+            System.exit(1);
+        }
+    }
+
+    private static void all() throws Exception {
         check("version", Native.version().matches("\\d+\\.\\d+\\.\\d+.*"));
         findsTheRegistration();
         judgesBytes();
@@ -153,7 +163,8 @@ public final class Smoke {
         Recorder recorder = new Recorder();
         long engine = start(pair.tun, "", recorder);
         Testing.close(pair.app);
-        check("the reason", recorder.stopped().contains("tun"));
+        String reason = recorder.stopped();
+        check("the reason: " + reason, reason.contains("tun"));
         Native.engineStop(engine);
     }
 
