@@ -345,7 +345,12 @@ fn signals_reach_the_command_first() {
             ("INT", true, "echo ready; exec sleep 60", 128 + 2),
         ] {
             use std::os::unix::process::CommandExt;
-            let mut child = command()
+            // Whoever runs the tests in the background has SIGINT ignored, which a shell cannot trap.
+            let mut child = Command::new("env")
+                .arg("--default-signal=INT")
+                .arg(command().get_program())
+                .env_remove("SUDO_UID")
+                .env_remove("SUDO_GID")
                 .args(["run", "--", "sh", "-c", script])
                 .process_group(0)
                 .stdout(Stdio::piped())
