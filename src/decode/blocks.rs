@@ -18,7 +18,7 @@ pub(super) enum Class {
 }
 
 /// Bytes that are classified together.
-pub(super) const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 impl Class {
     /// Which of the [`BLOCK`] bytes from `at` on are of this class; beyond the end none is.
@@ -92,8 +92,9 @@ pub(super) fn eights(bits: u64) -> u64 {
     fours & (fours >> 4)
 }
 
+/// A bit for each byte of a block that `class` marks by its highest bit, the first one lowest.
 #[inline]
-fn bits(block: &[u8; BLOCK], class: impl Fn(u8x16) -> u8x16) -> u64 {
+pub(crate) fn bits(block: &[u8; BLOCK], class: impl Fn(u8x16) -> u8x16) -> u64 {
     let quarters = block.as_chunks::<16>().0.iter().rev();
     quarters.fold(0, |bits, quarter| {
         bits << 16 | u64::from(class(u8x16::new(*quarter)).to_bitmask())
@@ -133,13 +134,13 @@ fn hex_digits(bytes: u8x16) -> u8x16 {
 
 /// Which bytes are among `count` from `first` on.
 #[inline]
-pub(super) fn within(bytes: u8x16, first: u8, count: u8) -> u8x16 {
+pub(crate) fn within(bytes: u8x16, first: u8, count: u8) -> u8x16 {
     wrapping_sub(bytes, u8x16::splat(first)).simd_lt(u8x16::splat(count))
 }
 
 /// Which bytes are this one.
 #[inline]
-pub(super) fn is(bytes: u8x16, byte: u8) -> u8x16 {
+pub(crate) fn is(bytes: u8x16, byte: u8) -> u8x16 {
     bytes.simd_eq(u8x16::splat(byte))
 }
 

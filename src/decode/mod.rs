@@ -52,13 +52,14 @@ mod xor;
 mod zip;
 mod zstd;
 
+pub(crate) use blocks::{BLOCK, bits, is, within};
 pub use budget::{Budget, Effort};
 pub use coding::{Coding, Decoder, Lease, Pool, Progress};
 pub use json::is_document;
 pub use multipart::is_multipart;
 pub use scratch::Scratch;
-pub(crate) use skim::Kind;
 pub use skim::Skim;
+pub(crate) use skim::{Kind, TAG};
 pub use text::Text;
 pub use walk::{DEPTH, Rest, Unfinished, Window, walk};
 pub use words::run_across;

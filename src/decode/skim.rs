@@ -6,7 +6,7 @@
 
 use wide::u8x16;
 
-use super::blocks;
+use super::blocks::{self, BLOCK};
 
 /// What the blocks of a text can hold.
 #[derive(Default)]
@@ -398,10 +398,9 @@ mod avx2 {
     }
 }
 
-const BLOCK: usize = blocks::BLOCK;
 const ALL: u8 = Kind::Words as u8 | Kind::Wide as u8 | Kind::Field as u8;
 /// The tag of a value in a map of texts (protobuf).
-const TAG: u8 = 0x12;
+pub(crate) const TAG: u8 = 0x12;
 
 #[cfg(test)]
 mod tests {

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use wide::u8x16;
-
-use crate::decode::{Kind, Skim};
+use crate::decode::{BLOCK, Kind, Skim, TAG as MAP_VALUE, bits, is, within};
 
 /// A value as its text bounds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +85,7 @@ impl Seek {
             let equals = within(bytes, b'=', 2) | is(bytes, b':') | is(bytes, self.slash);
             equals | is(bytes, b'@') | is(bytes, MAP_VALUE)
         });
-        let names = bits(block, |bytes| !within(bytes - u8x16::splat(0xc0), 0, 0x60));
+        let names = bits(block, |bytes| !within(bytes, 0xc0, 0x60));
         let mut mask =
             marks & (names << 1 | u64::from(before.is_some_and(|byte| ends_name(*byte))));
         if self.wanted.points {
@@ -106,25 +104,6 @@ impl Seek {
 /// character that has several.
 fn ends_name(byte: u8) -> bool {
     !(0xc0..=0xff).contains(&byte) && byte >= 0x20
-}
-
-#[inline]
-fn bits(block: &[u8; BLOCK], class: impl Fn(u8x16) -> u8x16) -> u64 {
-    let quarters = block.as_chunks::<16>().0.iter().rev();
-    quarters.fold(0, |bits, quarter| {
-        bits << 16 | u64::from(class(u8x16::new(*quarter)).to_bitmask())
-    })
-}
-
-/// Which bytes are among `count` from `first` on.
-#[inline]
-fn within(bytes: u8x16, first: u8, count: u8) -> u8x16 {
-    (bytes - u8x16::splat(first)).simd_lt(u8x16::splat(count))
-}
-
-#[inline]
-fn is(bytes: u8x16, byte: u8) -> u8x16 {
-    bytes.simd_eq(u8x16::splat(byte))
 }
 
 /// The value behind the separator at `at`, if there is one by itself.
@@ -367,9 +346,6 @@ fn ends_value(byte: u8) -> bool {
     ) || byte.is_ascii_control()
 }
 
-const BLOCK: usize = 64;
-/// The tag of a value in a map of texts (protobuf).
-const MAP_VALUE: u8 = 0x12;
 /// Bytes of the longest value: longer ones are none that a name would tell.
 pub(super) const MOST: usize = 128;
 /// Bytes between a name that is a value, and the value that goes with it.
