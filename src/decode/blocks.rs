@@ -18,7 +18,7 @@ pub(super) enum Class {
 }
 
 /// Bytes that are classified together.
-pub(crate) const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 impl Class {
     /// Which of the [`BLOCK`] bytes from `at` on are of this class; beyond the end none is.
@@ -49,7 +49,7 @@ impl Class {
 
 /// Whether `byte` can be part of an encoded value: printable, not a blank and not a quote, or a line break.
 #[inline]
-pub(super) fn is_word(byte: u8) -> bool {
+pub(crate) fn is_word(byte: u8) -> bool {
     // Few operations on a vector: above 0x24 as a signed byte, or 0x08–0x0f for CR and LF.
     (byte.cast_signed() > 0x24) | (byte & 0xf8 == 0x08)
 }
@@ -94,7 +94,7 @@ pub(super) fn eights(bits: u64) -> u64 {
 
 /// A bit for each byte of a block that `class` marks by its highest bit, the first one lowest.
 #[inline]
-pub(crate) fn bits(block: &[u8; BLOCK], class: impl Fn(u8x16) -> u8x16) -> u64 {
+pub(super) fn bits(block: &[u8; BLOCK], class: impl Fn(u8x16) -> u8x16) -> u64 {
     let quarters = block.as_chunks::<16>().0.iter().rev();
     quarters.fold(0, |bits, quarter| {
         bits << 16 | u64::from(class(u8x16::new(*quarter)).to_bitmask())
@@ -134,13 +134,13 @@ fn hex_digits(bytes: u8x16) -> u8x16 {
 
 /// Which bytes are among `count` from `first` on.
 #[inline]
-pub(crate) fn within(bytes: u8x16, first: u8, count: u8) -> u8x16 {
+pub(super) fn within(bytes: u8x16, first: u8, count: u8) -> u8x16 {
     wrapping_sub(bytes, u8x16::splat(first)).simd_lt(u8x16::splat(count))
 }
 
 /// Which bytes are this one.
 #[inline]
-pub(crate) fn is(bytes: u8x16, byte: u8) -> u8x16 {
+pub(super) fn is(bytes: u8x16, byte: u8) -> u8x16 {
     bytes.simd_eq(u8x16::splat(byte))
 }
 

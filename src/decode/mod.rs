@@ -52,7 +52,7 @@ mod xor;
 mod zip;
 mod zstd;
 
-pub(crate) use blocks::{BLOCK, bits, is, within};
+pub(crate) use blocks::is_word;
 pub use budget::{Budget, Effort};
 pub use coding::{Coding, Decoder, Lease, Pool, Progress};
 pub use json::is_document;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::decode::{BLOCK, Kind, Skim, TAG as MAP_VALUE, bits, is, within};
+use crate::decode::TAG as MAP_VALUE;
 
 /// A value as its text bounds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,92 +18,6 @@ impl Token {
     pub(super) fn range(&self) -> Range<usize> {
         self.start..self.end
     }
-}
-
-/// What is looked for beside the marks of a name in front of a value.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted {
-    /// Full stops between digits.
-    pub(super) points: bool,
-    /// Every tag of a value in a map, even if no name can stand in front of it.
-    pub(super) tags: bool,
-}
-
-/// Calls `visit` with every byte of `text`, from `from` on, that may stand between a name and its value, slashes only where
-/// the text is a path, with every `@` in a word, and with what else is wanted. A byte that ends no name stands in front of
-/// none of them.
-pub(super) fn sweep(
-    text: &[u8],
-    from: usize,
-    skim: &Skim,
-    wanted: Wanted,
-    mut visit: impl FnMut(usize),
-) {
-    let seek = Seek {
-        wanted,
-        // Another colon where there is no need of slashes, which base64 is full of.
-        slash: if text.first() == Some(&b'/') {
-            b'/'
-        } else {
-            b':'
-        },
-    };
-    let mut at = from;
-    while let Some(start) = skim.next(Kind::Field, at) {
-        let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) else {
-            return;
-        };
-        let before = start.checked_sub(1).and_then(|before| text.get(before));
-        let mut separators = match rest.first_chunk() {
-            Some(block) => seek.mask(block, before),
-            None => {
-                let mut block = [0; BLOCK];
-                block[..rest.len()].copy_from_slice(rest);
-                seek.mask(&block, before)
-            }
-        };
-        while separators != 0 {
-            visit(start + separators.trailing_zeros() as usize);
-            separators &= separators - 1;
-        }
-        at = start + BLOCK;
-    }
-}
-
-/// Which bytes [`sweep`] looks for.
-#[derive(Clone, Copy)]
-struct Seek {
-    wanted: Wanted,
-    slash: u8,
-}
-
-impl Seek {
-    /// A bit for each byte of the block that is sought, the first one lowest. `before` is the byte in front of the block.
-    #[inline]
-    fn mask(self, block: &[u8; BLOCK], before: Option<&u8>) -> u64 {
-        let marks = bits(block, |bytes| {
-            let equals = within(bytes, b'=', 2) | is(bytes, b':') | is(bytes, self.slash);
-            equals | is(bytes, b'@') | is(bytes, MAP_VALUE)
-        });
-        let names = bits(block, |bytes| !within(bytes, 0xc0, 0x60));
-        let mut mask =
-            marks & (names << 1 | u64::from(before.is_some_and(|byte| ends_name(*byte))));
-        if self.wanted.points {
-            let points = bits(block, |bytes| is(bytes, b'.'));
-            let digits = bits(block, |bytes| within(bytes, b'0', 10));
-            mask |= points & (digits << 1 | u64::from(before.is_some_and(u8::is_ascii_digit)));
-        }
-        if self.wanted.tags {
-            mask |= bits(block, |bytes| is(bytes, MAP_VALUE));
-        }
-        mask
-    }
-}
-
-/// Whether a name, or a quote or a blank behind it, can end with `byte`: it is printable, or not the first byte of a
-/// character that has several.
-fn ends_name(byte: u8) -> bool {
-    !(0xc0..=0xff).contains(&byte) && byte >= 0x20
 }
 
 /// The value behind the separator at `at`, if there is one by itself.
@@ -356,26 +270,13 @@ const BLANKS: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOTHING_ELSE: Wanted = Wanted {
-        points: false,
-        tags: false,
-    };
+    use crate::decode::Skim;
 
     fn values(text: &str) -> Vec<&str> {
-        let mut found = Vec::new();
-        sweep(
-            text.as_bytes(),
-            0,
-            &Skim::of(text.as_bytes()),
-            NOTHING_ELSE,
-            |at| {
-                if let Some(token) = value(text.as_bytes(), at) {
-                    found.push(&text[token.range()]);
-                }
-            },
-        );
-        found
+        let text_bytes = text.as_bytes();
+        let skim = Skim::of(text_bytes);
+        let tokens = skim.fields(0).filter_map(|at| value(text_bytes, at));
+        tokens.map(|token| &text[token.range()]).collect()
     }
 
     #[test]
@@ -392,41 +293,6 @@ mod tests {
             ("a={}", vec![]),
         ] {
             assert_eq!(values(text), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn visits_what_is_sought_at_every_place() {
-        let all = Wanted {
-            points: true,
-            tags: true,
-        };
-        for (text, length) in [
-            ("ab:4", 2),
-            ("k=4", 1),
-            ("b>4", 1),
-            ("a@4", 1),
-            ("手机号=4", 9),
-            ("手机号\":4", 10),
-            ("ab\x12\x034", 2),
-        ] {
-            for before in 0..200 {
-                let text = [&vec![b' '; before], text.as_bytes()].concat();
-                let skim = Skim::of(&text);
-                for wanted in [NOTHING_ELSE, all] {
-                    let mut found = Vec::new();
-                    sweep(&text, 0, &skim, wanted, |at| found.push(at));
-                    assert_eq!(found, [before + length], "{}", text.escape_ascii());
-                }
-            }
-        }
-        for (text, wanted) in [("4.5", all), ("\0\x12\x034", all)] {
-            let skim = Skim::of(text.as_bytes());
-            let mut found = Vec::new();
-            sweep(text.as_bytes(), 0, &skim, wanted, |at| found.push(at));
-            assert_eq!(found, [1]);
-            sweep(text.as_bytes(), 0, &skim, NOTHING_ELSE, |at| found.push(at));
-            assert_eq!(found, [1]);
         }
     }
 

@@ -2,126 +2,150 @@
 //!
 //! A haystack is sampled at every [`STEP`]th byte. Near its end every needle has four grams that begin one byte apart
 //! from each other: wherever the needle lies, one sample begins one of them. One bit says whether a gram occurs in
-//! any needle, a second one, of more bytes where the needle has them, confirms it; the few samples that pass are
-//! compared with the needles that hold the gram. Near the end, so that a haystack that grew is searched again for
-//! [`REACH`] bytes only.
+//! any needle; the few samples that pass are compared with the needles that hold the gram. Near the end, so that a haystack
+//! that grew is searched again for [`REACH`] bytes only.
+//!
+//! Nearly all spellings are texts that end with a run of word bytes. They have a filter of their own, which is asked only
+//! where such a run is: in what is encrypted or compressed that is next to nowhere.
 
-use super::filter::{BLOCKS, Filter, STEP, STRIDE, short_hash, text_hash};
+use super::filter::{Filter, NONE, ROUND, STEP};
+use crate::decode::{Kind, Skim, is_word};
 
 /// Filter tables of one set of needles.
 pub(super) struct Grams {
-    /// Grams of five bytes, without regard to letter case; of three bytes, where a needle is too short for four of five.
-    filter: Filter,
-    /// The grams of five bytes; of eight bytes where the needle goes on so far.
+    /// Grams of needles that end with word bytes: of five bytes, without regard to letter case.
+    words: Filter<true>,
+    /// The same once more; of eight bytes where the needle goes on so far.
     confirmed: Bitmap<CONFIRMED_WORDS>,
-    text_places: Places,
-    short_places: Places,
+    word_places: Places,
+    /// Grams of all others, of three bytes.
+    bytes: Filter<false>,
+    byte_places: Places,
 }
 
 /// The shortest needle.
 pub(super) const MIN_NEEDLE: usize = 6;
 
 impl Grams {
-    /// Builds the tables; `needles` have [`MIN_NEEDLE`] bytes or more, and text is in lower case.
-    pub(super) fn new<'n>(needles: impl Iterator<Item = &'n [u8]>) -> Grams {
-        let (mut filter, mut confirmed) = (Filter::new(), Bitmap::new());
-        let mut text_places = Vec::new();
-        let mut short_places = Vec::new();
-        for (needle, bytes) in (0u32..).zip(needles) {
+    /// Builds the tables. `needles` have [`MIN_NEEDLE`] bytes or more; those that are text, which is the second of each, are
+    /// in lower case.
+    pub(super) fn new<'n>(needles: impl Iterator<Item = (&'n [u8], bool)>) -> Grams {
+        let mut grams = Grams {
+            words: Filter::new(),
+            confirmed: Bitmap::new(),
+            word_places: Places::default(),
+            bytes: Filter::new(),
+            byte_places: Places::default(),
+        };
+        let (mut word_places, mut byte_places) = (Vec::new(), Vec::new());
+        for (needle, (bytes, is_text)) in (0u32..).zip(needles) {
             let span = match bytes.len() {
                 REACH.. => REACH,
                 8.. => 8,
                 length => MIN_NEEDLE.min(length),
             };
+            let end = &bytes[bytes.len() - span..];
+            let in_words = is_text && span >= 8 && end.iter().all(|byte| is_word(*byte));
             for offset in 0..STEP {
                 let reach = span - offset;
-                let gram = word(bytes, bytes.len() - reach);
-                if span == MIN_NEEDLE {
-                    let hash = short_hash(gram);
-                    filter.add_short(gram);
-                    short_places.push(Place {
-                        hash,
-                        gram,
-                        needle,
-                        reach,
-                    });
+                let gram = word(end, offset);
+                if in_words {
+                    word_places.push(grams.in_words(gram, needle, reach));
+                } else if is_text {
+                    let spelled = |gram| (gram, GRAM);
+                    for (gram, length) in cases(gram).map(spelled) {
+                        byte_places.push(grams.in_bytes(gram, length, needle, reach));
+                    }
                 } else {
-                    let (gram, hash) = (gram | FOLD, text_hash(gram));
-                    filter.add_text(gram);
-                    confirmed.set(if reach >= 8 {
-                        long_hash(gram)
-                    } else {
-                        second_hash(gram)
-                    });
-                    text_places.push(Place {
-                        hash,
-                        gram,
-                        needle,
-                        reach,
-                    });
+                    byte_places.push(grams.in_bytes(gram, reach, needle, reach));
                 }
             }
         }
         Grams {
-            filter,
-            confirmed,
-            text_places: Places::new(text_places, TEXT_BUCKET_BITS),
-            short_places: Places::new(short_places, SHORT_BUCKET_BITS),
+            word_places: Places::new(word_places, WORD_BUCKET_BITS),
+            byte_places: Places::new(byte_places, BYTE_BUCKET_BITS),
+            ..grams
+        }
+    }
+
+    fn in_words(&mut self, gram: u64, needle: u32, reach: usize) -> Place {
+        let gram = gram | FOLD;
+        self.words.add(gram);
+        self.confirmed.set(if reach >= 8 {
+            long_hash(gram)
+        } else {
+            second_hash(gram)
+        });
+        Place {
+            hash: Filter::<true>::hash(gram),
+            gram,
+            length: reach,
+            needle,
+            reach,
+        }
+    }
+
+    fn in_bytes(&mut self, gram: u64, length: usize, needle: u32, reach: usize) -> Place {
+        self.bytes.add(gram);
+        Place {
+            hash: Filter::<false>::hash(gram),
+            gram,
+            length,
+            needle,
+            reach,
         }
     }
 
     /// Calls `found` with a needle and where it would end, for every needle in `haystack` that ends after `from`, and
-    /// for others whose last [`MIN_NEEDLE`] bytes or more are there.
-    ///
-    /// Filters a round of blocks before it looks at what passed: a branch on each block would be foreseen wrongly
-    /// whenever a sample passes, and cost more than the filter.
-    pub(super) fn sweep(&self, haystack: &[u8], from: usize, mut found: impl FnMut(u32, usize)) {
-        let mut at = (from + 1).saturating_sub(REACH);
-        let mut passed = [(0, 0); BLOCKS];
-        while at < haystack.len() {
-            let count = self.filter.round(&haystack[at..], &mut passed);
-            for (start, lanes) in &passed[..count] {
-                let mut lanes = *lanes;
-                while lanes != 0 {
-                    let lane = lanes.trailing_zeros() as usize;
-                    let sample = at + usize::from(*start) + STEP * lane;
-                    self.compare(haystack, sample, &mut found);
-                    lanes &= lanes - 1;
+    /// for others of which three bytes or more are there. `skim` is what is known of the haystack.
+    pub(super) fn sweep(
+        &self,
+        haystack: &[u8],
+        from: usize,
+        skim: Option<&Skim>,
+        mut found: impl FnMut(u32, usize),
+    ) {
+        // A sample in a block of words must not be passed over by those that begin at another block.
+        let first = (from + 1).saturating_sub(REACH) / STEP * STEP;
+        let end = haystack.len();
+        sample(&self.bytes, haystack, first, end, |at| {
+            let sample = word(haystack, at);
+            let hash = Filter::<false>::hash(sample);
+            self.byte_places
+                .compare(hash, sample, |needle, reach| found(needle, at + reach));
+        });
+        let mut in_words = |start, end| {
+            sample(&self.words, haystack, start, end, |at| {
+                let sample = word(haystack, at) | FOLD;
+                if self.confirm(sample) {
+                    let hash = Filter::<true>::hash(sample);
+                    self.word_places
+                        .compare(hash, sample, |needle, reach| found(needle, at + reach));
+                }
+            });
+        };
+        match skim {
+            None => in_words(first, end),
+            Some(skim) => {
+                for blocks in skim.stretches(Kind::Words, first) {
+                    in_words(blocks.start, blocks.end);
                 }
             }
-            at += BLOCKS * STRIDE;
-        }
-    }
-
-    #[inline]
-    fn compare(&self, haystack: &[u8], at: usize, found: &mut impl FnMut(u32, usize)) {
-        let sample = word(haystack, at);
-        let hash = text_hash(sample);
-        if self.confirm(sample) {
-            self.text_places
-                .compare(hash, sample | FOLD, |needle, reach| {
-                    found(needle, at + reach)
-                });
-        }
-        if self.filter.has_short(sample) {
-            let hash = short_hash(sample);
-            self.short_places
-                .compare(hash, sample, |needle, reach| found(needle, at + reach));
         }
     }
 
     #[inline]
     fn confirm(&self, sample: u64) -> bool {
-        let sample = sample | FOLD;
         (self.confirmed.get(long_hash(sample)) | self.confirmed.get(second_hash(sample))) & 1 != 0
     }
 
     /// Bytes that the tables take.
     pub(super) fn table_bytes(&self) -> usize {
-        self.filter.table_bytes()
+        self.words.table_bytes()
             + 8 * CONFIRMED_WORDS
-            + self.text_places.table_bytes()
-            + self.short_places.table_bytes()
+            + self.word_places.table_bytes()
+            + self.bytes.table_bytes()
+            + self.byte_places.table_bytes()
     }
 }
 
@@ -129,12 +153,62 @@ impl Grams {
 const REACH: usize = 8 + STEP - 1;
 /// 32 KiB.
 const CONFIRMED_WORDS: usize = 1 << 12;
-const TEXT_BUCKET_BITS: u32 = 14;
-const SHORT_BUCKET_BITS: u32 = 10;
+const WORD_BUCKET_BITS: u32 = 14;
+const BYTE_BUCKET_BITS: u32 = 12;
+/// Bytes that [`Filter`] looks at where letter case counts.
+const GRAM: usize = 3;
 /// Makes letters lower case (and merges some other bytes, which the comparison tells apart).
 const FOLD: u64 = 0x2020_2020_2020_2020;
 /// An odd number without pattern, for a second hash of the same bytes.
 const SPREAD_TOO: u64 = 0xd6e8_feb8_6659_fd93;
+
+/// Calls `passed` with every sample from `first` on, before `end`, that may begin a gram of `filter`.
+///
+/// Filters a round of blocks before it looks at what passed: a branch on each block would be foreseen wrongly
+/// whenever a sample passes, and cost more than the filter.
+#[inline]
+fn sample<const FOLDED: bool>(
+    filter: &Filter<FOLDED>,
+    haystack: &[u8],
+    first: usize,
+    end: usize,
+    mut passed: impl FnMut(usize),
+) {
+    if filter.is_empty() {
+        return;
+    }
+    let (mut at, end) = (first, end.min(haystack.len()));
+    let mut blocks = NONE;
+    while at < end {
+        let count = filter.round(&haystack[at..], end - at, &mut blocks);
+        for (start, lanes) in &blocks[..count] {
+            let mut lanes = *lanes;
+            while lanes != 0 {
+                let lane = lanes.trailing_zeros() as usize;
+                passed(at + usize::from(*start) + STEP * lane);
+                lanes &= lanes - 1;
+            }
+        }
+        at += ROUND;
+    }
+}
+
+/// Every spelling of the first [`GRAM`] bytes of `gram` in upper and lower case.
+fn cases(gram: u64) -> impl Iterator<Item = u64> {
+    let bytes = gram.to_le_bytes();
+    (0..1u32 << GRAM).filter_map(move |upper| {
+        let mut bytes = bytes;
+        for (number, byte) in bytes[..GRAM].iter_mut().enumerate() {
+            if upper >> number & 1 != 0 {
+                if !byte.is_ascii_lowercase() {
+                    return None;
+                }
+                byte.make_ascii_uppercase();
+            }
+        }
+        Some(u64::from_le_bytes(bytes))
+    })
+}
 
 /// Another hash of the first five bytes of a folded `sample`.
 #[inline]
@@ -188,19 +262,22 @@ impl<const WORDS: usize> Bitmap<WORDS> {
 /// One gram of one needle.
 struct Place {
     hash: u32,
-    /// What a sample there begins with; [`Place::reach`] bytes of it, or all eight, are the needle's.
+    /// What a sample there begins with.
     gram: u64,
+    /// How many bytes of [`Place::gram`] count; all eight if it is more.
+    length: usize,
     needle: u32,
     /// Bytes from here to the needle's end.
     reach: usize,
 }
 
 /// Grams of needles, in buckets by the upper bits of their hashes.
+#[derive(Default)]
 struct Places {
     shift: u32,
     starts: Box<[u32]>,
     grams: Box<[u64]>,
-    /// Needle, and in the lowest four bits the reach.
+    /// Needle, and in the lowest eight bits how many bytes of the gram count, and the reach.
     needles: Box<[u32]>,
 }
 
@@ -221,7 +298,7 @@ impl Places {
             grams: places.iter().map(|place| place.gram).collect(),
             needles: places
                 .iter()
-                .map(|place| place.needle << 4 | place.reach as u32)
+                .map(|place| place.needle << 8 | (place.length << 4 | place.reach) as u32)
                 .collect(),
         }
     }
@@ -232,10 +309,10 @@ impl Places {
         let bucket = (hash >> self.shift) as usize;
         let range = self.starts[bucket] as usize..self.starts[bucket + 1] as usize;
         for (gram, packed) in self.grams[range.clone()].iter().zip(&self.needles[range]) {
-            let reach = packed & 15;
-            let beyond = 8 * 8u32.saturating_sub(reach);
+            let length = packed >> 4 & 15;
+            let beyond = 8 * 8u32.saturating_sub(length);
             if (sample ^ gram) << beyond == 0 {
-                found(packed >> 4, reach as usize);
+                found(packed >> 8, (packed & 15) as usize);
             }
         }
     }
@@ -251,25 +328,38 @@ mod tests {
 
     #[test]
     fn finds_every_tail_at_every_alignment() {
-        let needles: Vec<&[u8]> = vec![
-            b"identifier",
-            b"12345678",
-            b"\x02\x01\xff\x03\x04\x05",
-            b"seven77",
+        let needles: Vec<(&[u8], bool)> = vec![
+            (b"identifier", true),
+            (b"12345678", true),
+            (b"my home", false),
+            (b"at home, 12b", true),
+            ("stra\u{df}e 7".as_bytes(), true),
+            (b"\x02\x01\xff\x03\x04\x05", false),
+            (b"\x01identifying", false),
         ];
         let grams = Grams::new(needles.iter().copied());
-        for (number, needle) in needles.iter().enumerate() {
+        for (number, (needle, is_text)) in needles.iter().enumerate() {
             for before in 0..140 {
                 for after in [0, 1, 2, 3, 4, 5, 63, 64, 65] {
-                    let mut haystack = vec![b'.'; before];
+                    let mut haystack = vec![0xf5; before];
                     haystack.extend_from_slice(needle);
+                    if *is_text && before % 2 == 0 {
+                        haystack.make_ascii_uppercase();
+                    }
                     let end = haystack.len();
-                    haystack.resize(end + after, b'.');
-                    let mut found = Vec::new();
-                    grams.sweep(&haystack, end - 1, |needle, end| {
-                        found.push((needle as usize, end))
-                    });
-                    assert_eq!(found, [(number, end)], "{before} before, {after} after");
+                    haystack.resize(end + after, b'\0');
+                    let skim = Skim::of(&haystack);
+                    for skim in [None, Some(&skim)] {
+                        let mut found = Vec::new();
+                        grams.sweep(&haystack, end - 1, skim, |number, end| {
+                            let (needle, _) = needles[number as usize];
+                            let seen = haystack.get(..end).unwrap_or_default();
+                            if seen.to_ascii_lowercase().ends_with(needle) {
+                                found.push((number as usize, end));
+                            }
+                        });
+                        assert_eq!(found, [(number, end)], "{before} before, {after} after");
+                    }
                 }
             }
         }

@@ -11,7 +11,7 @@ use cells::Cells;
 use pairs::Pairs;
 
 use super::{
-    fields::{self, Token, Wanted},
+    fields::{self, Token},
     names::{Entry, LONGEST, Names, What},
     needles::{Sighting, keyed_hash},
     places::Places,
@@ -128,14 +128,11 @@ impl Named {
             cells: Cells::default(),
             seen,
         };
-        let places = !self.places.is_empty();
-        let wanted = Wanted {
-            points: places,
-            tags: self.heads != 0,
-        };
-        fields::sweep(text, first, skim, wanted, |at| search.separator(at));
+        for at in skim.fields(first) {
+            search.separator(at);
+        }
         let mut hold = search.hold;
-        if places && !text.is_ascii() {
+        if !self.places.is_empty() && !text.is_ascii() {
             let binary = |found| search.place(&found, Spelling::Float);
             hold = hold.max(self.places.binary(text, first, binary));
         }
@@ -160,6 +157,7 @@ impl<'s> Search<'s> {
     #[inline]
     fn separator(&mut self, at: usize) {
         match self.text[at] {
+            b'.' if self.named.places.is_empty() => return,
             b'.' => return self.point(at),
             b'@' => return self.address(at),
             _ => {}

@@ -557,7 +557,7 @@ impl Scanner {
         };
         let rest = decode::walk(window, scratch, budget, &mut |text, skim| {
             hits.clear();
-            detector.search(text.bytes, text.from, &mut hits);
+            detector.search_skimmed(text.bytes, text.from, skim, &mut hits);
             let mut hold = if text.open && view.is_last {
                 detector.unfinished(text.bytes)
             } else {
