@@ -1,5 +1,7 @@
 //! Brotli (RFC 7932) as it comes.
 
+mod header;
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
@@ -11,6 +13,8 @@ use brotli_decompressor::{
 };
 
 use super::coding::Progress;
+
+pub(super) use header::{may_begin, plain_beginning};
 
 /// A push machine whose memory is bounded: a stream that needs more is broken to it.
 pub(super) struct Brotli {
@@ -96,32 +100,6 @@ impl Brotli {
             }
         }
     }
-}
-
-/// What a stream begins with that stands in it as it is (RFC 7932, 9.2: a first meta-block that is not compressed), if so.
-pub(super) fn plain_beginning(stream: &[u8]) -> Option<&[u8]> {
-    let mut header = [0; 8];
-    for (byte, first) in header.iter_mut().zip(stream) {
-        *byte = *first;
-    }
-    let header = u64::from_le_bytes(header);
-    // RFC 7932, 9.1: the window's size is one bit, four or seven.
-    let window = match (header & 1, header & 0xe) {
-        (0, _) => 1,
-        (_, 0) => 7,
-        (_, _) => 4,
-    };
-    let block = header >> window;
-    let nibbles = match block >> 1 & 3 {
-        count @ 0..3 => count.saturating_add(4) as u32,
-        _ => return None,
-    };
-    let length = nibbles.saturating_mul(4).saturating_add(3);
-    let (is_last, is_plain) = (block & 1 == 1, block.wrapping_shr(length) & 1 == 1);
-    let bits = length.saturating_add(window).saturating_add(1) as usize;
-    stream
-        .get(bits.div_ceil(8)..)
-        .filter(|_| !is_last && is_plain)
 }
 
 /// What a machine may take, and what another one took and can be taken again without asking the allocator.
@@ -225,27 +203,6 @@ const PIECE: usize = 8 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn knows_the_beginning_that_is_not_compressed() {
-        // Windows of 16, 22 and 10 bits (RFC 7932, 9.1); then ISLAST 0, MNIBBLES 4, MLEN 26, ISUNCOMPRESSED 1.
-        for (window, bits) in [(0u64, 1), (0b1011, 4), (0b010_0001, 7)] {
-            let block = 25 << 3 | 1 << 19;
-            let header = (window | block << bits).to_le_bytes();
-            let length = (bits + 20usize).div_ceil(8);
-            let stream = [&header[..length], b"abcdefghijklmnopqrstuvwxyz\x03"].concat();
-            let mut out = Vec::new();
-            let (_, progress) = Brotli::new(1 << 20).push(&stream, &mut out, 100);
-            assert_eq!(
-                (progress, out.as_slice()),
-                (Progress::Done, &stream[length..][..26])
-            );
-            assert_eq!(plain_beginning(&stream), Some(&stream[length..]));
-        }
-        for compressed in [&b"\x1b\x19\x00\xf8"[..], b"\x06", b""] {
-            assert_eq!(plain_beginning(compressed), None);
-        }
-    }
 
     #[test]
     fn takes_no_more_memory_than_it_may_and_leaves_it_to_the_next() {

@@ -2,7 +2,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{coding::Progress, zip};
+use super::{bits::Bits, coding::Progress, zip};
 
 /// What stands around the DEFLATE data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,9 +215,37 @@ pub(super) fn is_zlib(method: u8, flags: u8) -> bool {
         && u16::from_be_bytes([method, flags]).is_multiple_of(31)
 }
 
-/// Whether a byte can begin DEFLATE data: a block type that exists.
-pub(super) fn may_begin(first: u8) -> bool {
-    (first >> 1) & 3 != 3
+/// Whether DEFLATE data can begin with these bytes, by what its first block says of itself (RFC 1951, 3.2.3 to 3.2.7); it
+/// can if they end before that shows.
+pub(super) fn may_begin(data: &[u8]) -> bool {
+    first_block(&mut Bits::new(data)).unwrap_or(true)
+}
+
+fn first_block(bits: &mut Bits<'_>) -> Option<bool> {
+    let _is_last = bits.take(1)?;
+    match bits.take(2)? {
+        0 => match bits.rest() {
+            [low, high, not_low, not_high, ..] => Some(*low == !not_low && *high == !not_high),
+            _ => None,
+        },
+        1 => Some(true),
+        2 => {
+            let (lengths, distances, codes) = (bits.take(5)?, bits.take(5)?, bits.take(4)?);
+            if lengths > 29 || distances > 29 {
+                return Some(false);
+            }
+            // The code for code lengths must be whole.
+            let mut taken = 0u32;
+            for _ in 0..codes.wrapping_add(4) {
+                let length = bits.take(3)?;
+                if length > 0 {
+                    taken = taken.wrapping_add(128u32.wrapping_shr(length));
+                }
+            }
+            Some(taken == 128)
+        }
+        _ => Some(false),
+    }
 }
 
 /// What comes after a part of the gzip header, where `flags` are of the parts that are still missing.
@@ -249,3 +277,31 @@ const COMMENT: u8 = 16;
 const CHECKSUM: u8 = 2;
 /// Output that is made room for at a time.
 const PIECE: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use flate2::{Compression, write::DeflateEncoder};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_gives_anything_may_begin(
+            text in prop::collection::vec(prop_oneof![any::<u8>(), b'a'..=b'e'], 0..600),
+            level in 0u32..=9,
+            noise in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(level));
+            encoder.write_all(&text).unwrap();
+            let deflated = encoder.finish().unwrap();
+            for length in 0..=deflated.len() {
+                prop_assert!(may_begin(&deflated[..length]));
+            }
+            let mut out = Vec::new();
+            Inflate::new(Frame::Bare).push(&noise, &mut out, 100);
+            prop_assert!(may_begin(&noise) || out.is_empty());
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub(super) fn of(text: &[u8]) -> Option<Wrapper> {
         [b'P', b'K', 3, 4, ..] => Some(Wrapper::Zip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Wrapper::Zstd),
         [0x78, flags, first, ..]
-            if inflate::is_zlib(0x78, *flags) && inflate::may_begin(*first) =>
+            if inflate::is_zlib(0x78, *flags) && inflate::may_begin(&[*first]) =>
         {
             Some(Wrapper::Zlib)
         }

@@ -21,6 +21,7 @@
 
 mod base32;
 mod base64;
+mod bits;
 mod blocks;
 mod brotli;
 mod budget;

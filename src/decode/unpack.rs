@@ -3,7 +3,7 @@
 use std::{io::Write, ops::Range};
 
 use super::{
-    brotli::{Brotli, plain_beginning},
+    brotli::{self, Brotli},
     coding::{Coding, Progress},
     inflate::{self, Frame, Inflate},
     json, magic, multipart, protobuf,
@@ -336,13 +336,7 @@ impl Walk<'_> {
         let is_zlib = matches!(bytes, [method, flags, ..] if inflate::is_zlib(*method, *flags));
         let frames = [
             (is_zlib, Wrapper::Zlib, Frame::Zlib),
-            (
-                bytes
-                    .first()
-                    .is_some_and(|first| inflate::may_begin(*first)),
-                Wrapper::Deflate,
-                Frame::Bare,
-            ),
+            (inflate::may_begin(bytes), Wrapper::Deflate, Frame::Bare),
         ];
         for (_, wrapper, frame) in frames.into_iter().filter(|(may_be, ..)| *may_be) {
             if self.is_deflate(bytes, frame) {
@@ -418,10 +412,10 @@ impl Walk<'_> {
 
     /// Whether bytes begin a Brotli stream whose first output reads like text.
     fn is_brotli(&mut self, bytes: &[u8]) -> bool {
-        // Random bytes begin like this often, and a machine takes megabytes for the window at once.
-        if plain_beginning(bytes)
-            .is_some_and(|plain| !protobuf::is_text(plain.get(..BROTLI_PROBE).unwrap_or(plain)))
-        {
+        // A machine takes megabytes for the window at once.
+        let is_noise =
+            |plain: &[u8]| !protobuf::is_text(plain.get(..BROTLI_PROBE).unwrap_or(plain));
+        if !brotli::may_begin(bytes) || brotli::plain_beginning(bytes).is_some_and(is_noise) {
             return false;
         }
         let mut out = self.spare.take();
