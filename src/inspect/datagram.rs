@@ -1,6 +1,7 @@
 use super::{
     Context, Gate, Step,
-    scanner::{Piece, Scanner, Tail, Wire},
+    piece::{Piece, Tail, Wire},
+    scanner::Scanner,
     stream::{State, Stream},
 };
 use crate::{

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::{
     Context, Gate, Notice, Rules, Step, Stream,
-    scanner::{Piece, Scanner, Tail, Wire},
+    piece::{Piece, Tail, Wire},
+    scanner::Scanner,
     stream::About,
     unit::Unit,
 };

@@ -20,6 +20,7 @@ mod names;
 mod opened;
 mod parcel;
 mod patience;
+mod piece;
 mod scanner;
 mod sources;
 mod stream;

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    scanner::{Piece, Scanner, Tail, Wire},
+    piece::{Piece, Tail, Wire},
+    scanner::Scanner,
     unit::Unit,
 };
 use crate::{

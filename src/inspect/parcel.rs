@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::{
     patience::{PAUSE, Patience},
-    scanner::{Piece, Scanner, Tail, Wire},
+    piece::{Piece, Tail, Wire},
+    scanner::Scanner,
     unit::Unit,
 };
 use crate::{

@@ -1,11 +1,17 @@
+mod kept;
+mod opening;
+
 use std::{ops::Range, sync::Arc};
 
+use kept::Kept;
+
 use super::{
-    opened::{Opened, Outcome},
+    opened::Opened,
+    piece::{Piece, Tail},
     unit::{Stands, Unit},
 };
 use crate::{
-    decode::{self, Coding, Lease, Pool, Rest, Text, Unfinished, Window},
+    decode::{self, Coding, Pool, Rest, Text, Unfinished, Window},
     detect::{Detector, Hit, Seen},
     event::{Confidence, Place, Spelling, Wrapper},
 };
@@ -46,52 +52,6 @@ pub(super) struct Scanner {
     undecided: Option<u64>,
     /// Where the last registered value that was told stands in the text itself.
     told: Range<u64>,
-}
-
-/// The beginning of a container that is encoded in the text, from which it must be read again when more is there.
-struct Kept {
-    /// Where it begins, as a position in the text.
-    start: u64,
-    /// Where `bytes` begin: names of values may stand in front of it.
-    from: u64,
-    /// How far it was read.
-    read: u64,
-    /// From where on the text waited when it was read.
-    waits: u64,
-    /// Its bytes that were released, and those in front.
-    bytes: Vec<u8>,
-    _lease: Lease,
-}
-
-/// What of a text is there and not released.
-pub(super) struct Piece<'a> {
-    pub(super) text: &'a [u8],
-    /// Bytes of `text` that an earlier scan covered.
-    pub(super) known: usize,
-    pub(super) tail: Tail,
-    pub(super) wire: Wire<'a>,
-}
-
-/// What is known of the bytes after a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tail {
-    /// The text goes on.
-    Open,
-    /// It may go on, but nothing came for a while: what could be a value is one.
-    Paused,
-    /// It is over.
-    Closed,
-}
-
-/// Where the bytes of a text stand on the wire, counted from the start of the stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Wire<'a> {
-    /// In one stretch from here.
-    Stretch(u64),
-    /// In stretches: index in the text, and on the wire; the first one is at index 0.
-    Stretches(&'a [(usize, u64)]),
-    /// In strings that were decoded: index in the text, and where the string begins on the wire; the first one is at index 0.
-    Strings(&'a [(usize, u64)]),
 }
 
 impl Scanner {
@@ -190,77 +150,6 @@ impl Scanner {
             .max(self.read_again(piece, streams, detector, unit))
     }
 
-    /// Begins to keep what a container inside encodings begins with.
-    fn keep(&mut self, rest: Rest, piece: &Piece<'_>, detector: &Detector, unit: &mut Unit) {
-        let end = self.released + piece.text.len() as u64;
-        let start = end - rest.keep as u64;
-        let first = self.released - self.carry.len() as u64;
-        let from = start
-            .saturating_sub(detector.context() as u64)
-            .max(first.min(start));
-        let (_, budget, scratch) = unit.parts();
-        let lease = scratch.pool().lease(KEPT).filter(|_| self.room >= KEPT);
-        match lease.filter(|_| from >= first) {
-            Some(lease) => {
-                self.kept = Some(Box::new(Kept {
-                    start,
-                    from,
-                    read: end,
-                    waits: end - rest.hold as u64,
-                    bytes: self.carried_from(from).to_vec(),
-                    _lease: lease,
-                }));
-            }
-            _ => budget.exhaust(),
-        }
-    }
-
-    /// Reads a container that was kept from its first byte on.
-    fn read_again(
-        &mut self,
-        piece: &Piece<'_>,
-        streams: bool,
-        detector: &Detector,
-        unit: &mut Unit,
-    ) -> usize {
-        let Some(mut kept) = self.kept.take() else {
-            return 0;
-        };
-        let end = self.released + piece.text.len() as u64;
-        let first = kept.from.saturating_sub(self.released) as usize;
-        let mut joined = std::mem::take(&mut kept.bytes);
-        let carried = joined.len();
-        joined.extend_from_slice(&piece.text[first.min(piece.text.len())..]);
-        let view = View {
-            bytes: &joined,
-            from: (self.settled(kept.read).saturating_sub(kept.from) as usize).min(joined.len()),
-            cut: kept.from > 0,
-            first: first as isize - carried as isize,
-            is_last: true,
-            streams,
-            unfinished: Unfinished::Reopen,
-        };
-        let rest = self.view(view, piece, detector, unit);
-        let goes_on = rest.keep > 0 && piece.tail != Tail::Closed;
-        if goes_on && joined.len() <= KEPT {
-            joined.truncate(carried);
-            // What else the text holds was read with it: only what began there is kept on.
-            let start = (end - rest.keep as u64).max(kept.start);
-            let from = start.saturating_sub(detector.context() as u64);
-            let from = from.max(kept.from);
-            joined.drain(..joined.len().min((from - kept.from) as usize));
-            (kept.start, kept.from) = (start, from);
-            kept.read = end;
-            kept.waits = end - rest.hold as u64;
-            kept.bytes = joined;
-            self.kept = Some(kept);
-        } else if goes_on {
-            let (_, budget, _) = unit.parts();
-            budget.exhaust();
-        }
-        rest.hold
-    }
-
     /// Searches with no more in front than the longest spelling needs; says whether what must be kept was read to the end.
     fn local(
         &mut self,
@@ -338,41 +227,6 @@ impl Scanner {
         (Rest { keep, ..rest }, across_keep == 0)
     }
 
-    /// Undoes compression that begins in the text itself as it comes; returns how many bytes at the end must wait.
-    fn unpack(&mut self, piece: &Piece<'_>, detector: &Detector, unit: &mut Unit) -> usize {
-        let end = self.released + piece.text.len() as u64;
-        loop {
-            let Some(mut opened) = self.opened.take() else {
-                match self.next_container(piece, unit) {
-                    Some((start, coding)) => {
-                        self.open(start, coding, piece, unit);
-                        continue;
-                    }
-                    None => return 0,
-                }
-            };
-            let mut joined = unit.scratch().take();
-            let bytes = self.text_from(opened.fed, piece, &mut joined);
-            let outcome = opened.feed(bytes, piece.tail, detector, unit);
-            unit.scratch().give(joined);
-            match outcome {
-                Outcome::GoesOn { waits } => {
-                    self.opened = Some(opened);
-                    return waits.min((end - self.released) as usize);
-                }
-                Outcome::Over { gave: true } => {
-                    self.hint = None;
-                    self.looked = opened.fed;
-                }
-                Outcome::Over { gave: false } => {
-                    // Where a hint was wrong, what is there says itself what it is.
-                    let hinted = self.hint.take().is_some();
-                    self.looked = opened.start + u64::from(!hinted);
-                }
-            }
-        }
-    }
-
     /// The bytes from a position on that is not further back than the carry; `joined` is a buffer to put them together in.
     fn text_from<'p>(&self, position: u64, piece: &Piece<'p>, joined: &'p mut Vec<u8>) -> &'p [u8] {
         match position.checked_sub(self.released) {
@@ -390,76 +244,6 @@ impl Scanner {
     fn carried_from(&self, position: u64) -> &[u8] {
         let back = self.released.saturating_sub(position) as usize;
         &self.carry[self.carry.len().saturating_sub(back)..]
-    }
-
-    /// Position and coding of the next compressed stream.
-    fn next_container(&mut self, piece: &Piece<'_>, unit: &mut Unit) -> Option<(u64, Coding)> {
-        let end = self.released + piece.text.len() as u64;
-        let (_, _, scratch) = unit.parts();
-        if let Some(coding) = self.hint.filter(|_| self.looked == 0) {
-            let zlib = Coding::find(piece.text).is_some_and(|found| found == (0, Coding::Zlib));
-            return Some((0, if zlib { Coding::Zlib } else { coding }));
-        }
-        let first = self.released - self.carry.len() as u64;
-        let mut joined = scratch.take();
-        let found = loop {
-            let from = self.looked.max(first);
-            let Some((start, coding)) = self.find_container(from, piece, &mut joined) else {
-                let last = end.saturating_sub(Coding::LOOKED_AT as u64 - 1);
-                self.looked = self.looked.max(last);
-                break None;
-            };
-            self.looked = start + 1;
-            if scratch.may_be(coding, self.text_from(start, piece, &mut joined)) {
-                break Some((start, coding));
-            }
-        };
-        scratch.give(joined);
-        found
-    }
-
-    /// Position and coding of the first place from `from` on where compressed data may begin.
-    fn find_container(
-        &self,
-        from: u64,
-        piece: &Piece<'_>,
-        joined: &mut Vec<u8>,
-    ) -> Option<(u64, Coding)> {
-        let carried = self.carried_from(from);
-        if !carried.is_empty() {
-            // What begins in the carry shows within so many bytes, however long the piece is.
-            joined.clear();
-            joined.extend_from_slice(carried);
-            joined.extend_from_slice(&piece.text[..piece.text.len().min(Coding::LOOKED_AT - 1)]);
-            if let Some((at, coding)) = Coding::find(joined).filter(|(at, _)| *at < carried.len()) {
-                return Some((self.released - (carried.len() - at) as u64, coding));
-            }
-        }
-        let first = from.saturating_sub(self.released) as usize;
-        let (at, coding) = Coding::find(piece.text.get(first..)?)?;
-        Some((self.released + (first + at) as u64, coding))
-    }
-
-    fn open(&mut self, start: u64, coding: Coding, piece: &Piece<'_>, unit: &mut Unit) {
-        let wire = match start.checked_sub(self.released) {
-            Some(at) => piece.wire.at(at as usize),
-            None => self.carried_at((self.released - start) as usize),
-        };
-        let (_, budget, scratch) = unit.parts();
-        let bytes = Opened::bytes(coding);
-        let lease = scratch.pool().lease(bytes).filter(|_| bytes <= self.room);
-        let shallow = self.wrappers.len() < decode::DEPTH;
-        match lease.filter(|_| shallow) {
-            Some(lease) => {
-                let room = self.room - bytes;
-                let inner = Scanner::inside(self, coding.wrapper(), wire, room);
-                self.opened = Some(Box::new(Opened::new(coding, start, lease, inner)));
-            }
-            None => budget.exhaust(),
-        }
-        if self.opened.is_none() {
-            self.hint = None;
-        }
     }
 
     /// Begins with the end of another text in front: a value may have begun there.
@@ -715,28 +499,6 @@ impl View<'_> {
     }
 }
 
-impl Wire<'_> {
-    /// Where the byte at `index` of the text is.
-    fn at(self, index: usize) -> u64 {
-        let (from, wire) = match self {
-            Wire::Stretch(wire) => (0, wire),
-            Wire::Stretches(stretches) => {
-                let after = stretches.partition_point(|(from, _)| *from <= index);
-                stretches
-                    .get(after.saturating_sub(1))
-                    .copied()
-                    .unwrap_or_default()
-            }
-            Wire::Strings(strings) => {
-                let after = strings.partition_point(|(from, _)| *from <= index);
-                let string = strings.get(after.saturating_sub(1));
-                return string.copied().unwrap_or_default().1;
-            }
-        };
-        wire + (index - from) as u64
-    }
-}
-
 /// The name that a value stands under, in its own text or else in the one around that.
 fn field(text: &Text<'_>, index: usize, detector: &Detector) -> Option<Arc<str>> {
     match (detector.field(text.bytes, index), text.outer(index)) {
@@ -789,5 +551,3 @@ const ENCODED: usize = 6;
 const HELD: usize = 4096;
 /// Bytes of a piece that is copied behind what is carried, as a whole.
 const JOINED: usize = 4096;
-/// Bytes of a container inside encodings that are kept until it is whole.
-const KEPT: usize = 64 * 1024;

@@ -3,7 +3,8 @@
 use super::{
     Context,
     patience::PAUSE,
-    scanner::{Piece, Scanner, Wire},
+    piece::{Piece, Wire},
+    scanner::Scanner,
     stream::{Call, Phase, Stream},
     turn::Turn,
 };
