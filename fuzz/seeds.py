@@ -304,9 +304,29 @@ def quic():
     write("quic", "forged", flow(forged))
 
 
+def egress():
+    """What a proxy answers (RFC 1928, 1929, RFC 9110); before it which exchange, in what pieces, how often over."""
+    associate, connect, http, login = 0, 4, 2, 1
+    v4, v6, name = b"\x01\xc0\0\x02\x07\x048", b"\x04" + b"\x20\x01\x0d\xb8" + bytes(11) + b"\x07\x048", b"\x03\x03a.b\x048"
+    once = b"\x02\0"
+    write("egress", "associate-v4", bytes([associate]) + once + b"\x05\0\x05\0\0" + v4)
+    write("egress", "associate-v6", bytes([associate | 8 | login]) + once + b"\x05\x02\x01\0\x05\0\0" + v6)
+    write("egress", "connect-name", bytes([connect | login]) + once + b"\x05\0\x05\0\0" + name + b"220 hello\r\n")
+    write("egress", "wrong-login", bytes([connect | login]) + once + b"\x05\x02\x01\x01")
+    write("egress", "refused", bytes([connect]) + once + b"\x05\0\x05\x05\0" + v4)
+    write("egress", "datagram-v4", bytes([connect]) + once + b"\0\0\0" + v4 + b"payload")
+    write("egress", "datagram-v6", bytes([connect]) + once + b"\0\0\0" + v6 + b"payload")
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    write("egress", "http-open", bytes([http | login]) + once + early + b"HTTP/1.1 200 Connection established\r\n\r\n220 hello\r\n")
+    write("egress", "http-login", bytes([http]) + once + b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+    write("egress", "http-interim-for-ever", bytes([http]) + b"\x10\x1f" + early)
+    write("egress", "http-endless-head", bytes([http]) + b"\xff\x1f" + b"HTTP/1.1 200 OK\r\n" + b"x" * 700)
+
+
 if __name__ == "__main__":
     http2()
     websocket()
     mqtt()
     coap()
     quic()
+    egress()

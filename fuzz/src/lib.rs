@@ -2,6 +2,7 @@
 //! where the library broke a promise.
 
 pub mod containers;
+pub mod egress;
 pub mod inspection;
 pub mod tcp;
 
@@ -46,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("coap", inspection::coap),
     ("quic", inspection::quic),
     ("tcp", tcp::schedule),
+    ("egress", egress::answers),
 ];
 
 /// One packet: spans lie inside it, the ways of reading agree, and what is written from what was read is read the same.
