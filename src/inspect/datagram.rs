@@ -130,7 +130,9 @@ impl Stream {
     /// Searches for what began in the datagram before: the end of that, and the beginning of `text`.
     fn scan_between(&mut self, text: &[u8], cx: &mut Context<'_>) {
         let detector = &cx.rules.detector;
-        if !self.between.carried().is_empty() {
+        let first = || Box::new(Scanner::new(Place::Datagram, &[], 0));
+        let between = self.between.get_or_insert_with(first);
+        if !between.carried().is_empty() {
             let near = text.len().min(detector.context());
             let tail = if near < text.len() {
                 Tail::Open
@@ -143,9 +145,9 @@ impl Stream {
                 tail,
                 wire: Wire::Stretch(0),
             };
-            self.between.scan(&piece, detector, &mut self.unit);
+            between.scan(&piece, detector, &mut self.unit);
         }
-        self.between.absorb(text, 0, detector.context());
+        between.absorb(text, 0, detector.context());
     }
 
     fn scan_part(

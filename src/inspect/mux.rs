@@ -7,7 +7,7 @@ use super::{
     deflated::Deflated,
     parcel::{Parcel, Search, Wait},
     patience::{PAUSE, TAIL},
-    stream::{About, Call, Phase, Stream},
+    stream::{self, About, Call, Phase, Stream},
     turn::Turn,
 };
 use crate::{
@@ -333,7 +333,7 @@ impl Stream {
             unread: 0,
             stopped: None,
         };
-        let allowed = &self.allowed;
+        let allowed = stream::allowed(&self.questions);
         let mut keeps =
             |parcel: &mut Parcel| judge.keeps(parcel, &mut wait, allowed, &mut search, cx);
         mux.parcels.done.retain_mut(&mut keeps);
@@ -343,7 +343,7 @@ impl Stream {
         let from = wait.from.map_or(end, |from| from.clamp(self.base, end));
         let release = (from - self.base) as usize;
         if let Some((verdict, kinds)) = judge.stopped {
-            self.asked = kinds;
+            self.questions.get_or_insert_default().asked = kinds;
             self.stop(verdict, About::Content);
             return Turn::Stop(release);
         }
