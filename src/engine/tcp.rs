@@ -32,13 +32,9 @@ pub(super) struct TcpFlow {
     out: Out,
     /// The shell was told to connect.
     opened: bool,
-    wait: Wait,
-    /// Findings that a person is asked about.
-    pending: Vec<Finding>,
-    /// The verdict that asks.
-    asking: Verdict,
-    /// The app closed while it was kept waiting: what it sent is not delivered any more.
-    gave_up: bool,
+    /// What it waits for, if it does.
+    wait: Option<Box<Wait>>,
+    asked: Option<Box<Question>>,
     /// Held bytes that the totals count.
     noted: usize,
     /// Its SYN is not answered yet, and counts as such.
@@ -62,6 +58,16 @@ pub(super) struct TcpFlow {
     /// Until when a SYN stays parked.
     parked_until: Option<Duration>,
     pub(super) armed: Option<Duration>,
+}
+
+/// What a person is asked about a flow.
+#[derive(Default)]
+struct Question {
+    findings: Vec<Finding>,
+    /// The verdict that asks.
+    verdict: Option<Verdict>,
+    /// The app closed while it was kept waiting: what it sent is not delivered any more.
+    gave_up: bool,
 }
 
 /// In which of the engine's queues a flow stands.
@@ -88,11 +94,16 @@ impl TcpFlow {
             self.tcp.deadline(),
             self.wake,
             self.parked_until,
-            self.wait.deadline(),
+            self.wait().deadline(),
         ]
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// What it waits for.
+    fn wait(&self) -> Wait {
+        self.wait.as_deref().copied().unwrap_or(Wait::Nothing)
     }
 
     pub(super) fn socket(&self) -> Key {
@@ -121,6 +132,12 @@ impl TcpFlow {
         }
     }
 
+    /// What a person is, or was to be, asked about.
+    fn take_findings(&mut self) -> Vec<Finding> {
+        let asked = self.asked.as_mut();
+        asked.map_or(Vec::new(), |asked| std::mem::take(&mut asked.findings))
+    }
+
     /// The upstream connection is gone, before its time.
     fn tear(&mut self) {
         self.broken = true;
@@ -144,7 +161,7 @@ const PROXY: Duration = Duration::from_secs(30);
 impl Engine {
     pub(super) fn handle_segment(&mut self, slot: usize, segment: &Segment) {
         let syn = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
-        if let Some(&key) = self.by_pair.get(&segment.pair) {
+        if let Some(key) = self.by_pair.get(&segment.pair, &self.flows) {
             let Some(flow) = self.flows.get_mut(key) else {
                 return;
             };
@@ -174,7 +191,7 @@ impl Engine {
 
     /// Segments for the app of `pair` must be no longer than `size` bytes.
     pub(super) fn tcp_too_big(&mut self, pair: Pair, size: u16) {
-        if let Some(&key) = self.by_pair.get(&pair) {
+        if let Some(key) = self.by_pair.get(&pair, &self.flows) {
             if let Some(flow) = self.flows.get_mut(key) {
                 flow.tcp.shrink_segments(size);
             }
@@ -224,11 +241,11 @@ impl Engine {
         if arrival.opened {
             flow.parked_until = None;
         }
-        if let Wait::Question { asked } = flow.wait
+        if let Wait::Question { asked } = flow.wait()
             && flow.tcp.fin_seen()
             && self.now.mono >= asked + PATIENCE
         {
-            flow.gave_up = true;
+            flow.asked.get_or_insert_default().gave_up = true;
         }
         if !arrival.new.is_empty() {
             self.budget.touch(&mut flow.round, self.now.mono);
@@ -256,7 +273,7 @@ impl Engine {
             return;
         };
         let before = flow.out.len();
-        if let (Wait::Question { .. }, Bytes::Slot(slot, span)) = (flow.wait, &bytes) {
+        if let (Wait::Question { .. }, Bytes::Slot(slot, span)) = (flow.wait(), &bytes) {
             let here = self
                 .slots
                 .get(*slot)
@@ -331,13 +348,17 @@ impl Engine {
         let Some(flow) = self.flows.get_mut(key) else {
             return;
         };
+        let mut pending = flow.take_findings();
         Self::report(
             &mut self.events,
             &mut self.notices,
             &mut flow.record,
-            &mut flow.pending,
+            &mut pending,
             time,
         );
+        if !pending.is_empty() {
+            flow.asked.get_or_insert_default().findings = pending;
+        }
         match step.gate {
             Gate::Open => {
                 // Before anything that the name came with leaves.
@@ -357,7 +378,7 @@ impl Engine {
                 self.ask_about(key, verdict);
             }
             Gate::Block(verdict) => {
-                let pending = std::mem::take(&mut flow.pending);
+                let pending = flow.take_findings();
                 Self::tell_findings(&mut self.events, &flow.record, pending, &verdict, time);
                 flow.record.verdict = verdict;
                 self.block(key);
@@ -411,7 +432,7 @@ impl Engine {
         if self
             .flows
             .get(key)
-            .is_some_and(|flow| flow.tcp.fin_seen() && !flow.finished && flow.wait == Wait::Nothing)
+            .is_some_and(|flow| flow.tcp.fin_seen() && !flow.finished && flow.wait.is_none())
         {
             if let Some(flow) = self.flows.get_mut(key) {
                 flow.finished = true;
@@ -490,7 +511,7 @@ impl Engine {
             return;
         }
         flow.armed = None;
-        if matches!(flow.wait, Wait::Owner { until } if until <= now) {
+        if matches!(flow.wait(), Wait::Owner { until } if until <= now) {
             self.tcp_owner(key, Vec::new());
             return;
         }
@@ -505,7 +526,7 @@ impl Engine {
         if flow.tcp.expire(now) == Expiry::GiveUp {
             return self.end_flow(key, true);
         }
-        if flow.wake.is_some_and(|at| at <= now) && flow.wait == Wait::Nothing {
+        if flow.wake.is_some_and(|at| at <= now) && flow.wait.is_none() {
             flow.wake = None;
             self.consult(key, |stream, held, cx| stream.pause(held, cx));
         }
@@ -746,7 +767,7 @@ impl Engine {
         let Some(flow) = self.flows.get(key) else {
             return 0;
         };
-        if matches!(flow.wait, Wait::Question { .. }) {
+        if matches!(flow.wait(), Wait::Question { .. }) {
             return 0;
         }
         let window = self
@@ -775,14 +796,11 @@ impl Engine {
         let Some(mut flow) = self.take_flow(key, reset) else {
             return;
         };
-        let pending = std::mem::take(&mut flow.pending);
-        Self::tell_unsettled(
-            &mut self.events,
-            &mut flow.record,
-            pending,
-            &flow.asking,
-            time,
-        );
+        if let Some(asked) = flow.asked.take() {
+            let asking = asked.verdict.unwrap_or(flow.record.verdict.clone());
+            let (events, record) = (&mut self.events, &mut flow.record);
+            Self::tell_unsettled(events, record, asked.findings, &asking, time);
+        }
         self.events.push_back(flow.record.flow_event(time));
     }
 
@@ -794,7 +812,7 @@ impl Engine {
     fn take_flow(&mut self, key: Key, reset: bool) -> Option<TcpFlow> {
         self.unpark(key);
         let mut flow = self.flows.remove(key)?;
-        self.by_pair.remove(&flow.record.pair);
+        self.by_pair.remove(&flow.record.pair, key);
         match flow.opened {
             true => self.close_socket(flow.socket, reset),
             false => self.sockets.forget(flow.socket),
@@ -845,3 +863,12 @@ fn room(limits: &Limits, apps: &Apps, held: usize, flow: &TcpFlow) -> usize {
 
 /// The part of the limit on buffers that bytes before their turn may fill.
 const EARLY_SHARE: usize = 4;
+
+#[cfg(test)]
+mod sizes {
+    #[test]
+    fn print() {
+        use std::mem::size_of as s;
+        eprintln!("TcpFlow {} Stream {} Record {} Tcp {} Out {} opt {}", s::<super::TcpFlow>(), s::<super::Stream>(), s::<super::Record>(), s::<super::Tcp>(), s::<super::Out>(), s::<Option<super::TcpFlow>>());
+    }
+}

@@ -48,7 +48,8 @@ pub(crate) struct Tcp {
     /// Set while lost segments are being repaired: where that ends.
     recover: Option<u32>,
     rtt: Rtt,
-    timed: Option<(u32, Duration)>,
+    /// The sequence number that ends the segment whose round trip is measured, and when it was sent, in microseconds.
+    timed: Option<(u32, u32)>,
     timer: Option<Duration>,
     /// Timeouts since the app was last heard.
     silent: u32,
@@ -533,7 +534,8 @@ impl Tcp {
             if let Some((seq, at)) = self.timed
                 && !before(ack, seq)
             {
-                self.rtt.sample(now.saturating_sub(at));
+                let took = micros(now).wrapping_sub(at);
+                self.rtt.sample(Duration::from_micros(took.into()));
                 self.timed = None;
             }
             self.rtt.progress();
@@ -610,7 +612,7 @@ impl Tcp {
     fn sent(&mut self, end: u32, now: Duration) {
         if before(self.snd_max, end) {
             if self.timed.is_none() && self.snd_nxt == self.snd_max {
-                self.timed = Some((end, now));
+                self.timed = Some((end, micros(now)));
             }
             self.snd_max = end;
         }
@@ -688,4 +690,9 @@ impl Tcp {
         }
         units as u16
     }
+}
+
+/// A moment, for a difference of less than an hour: whoever does not answer for so long was given up.
+fn micros(at: Duration) -> u32 {
+    at.as_micros() as u32
 }

@@ -6,12 +6,18 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 /// one comes. So a flow whose timer is pushed back by every packet costs nothing per packet.
 pub(crate) struct Timers<K> {
     heap: BinaryHeap<Reverse<(Duration, K)>>,
+    /// More entries than this are looked through.
+    many: usize,
 }
 
 impl<K: Ord + Copy> Timers<K> {
+    /// Entries that are not worth looking through.
+    const FEW: usize = 64;
+
     pub(crate) fn new() -> Self {
         Self {
             heap: BinaryHeap::new(),
+            many: Self::FEW,
         }
     }
 
@@ -29,6 +35,9 @@ impl<K: Ord + Copy> Timers<K> {
         &mut self,
         mut due: impl FnMut(K, Duration) -> Option<Duration>,
     ) -> Option<Duration> {
+        if self.heap.len() > self.many {
+            self.sweep(&mut due);
+        }
         while let Some(&Reverse((at, key))) = self.heap.peek() {
             let deadline = due(key, at);
             if deadline.is_some_and(|deadline| deadline <= at) {
@@ -39,6 +48,25 @@ impl<K: Ord + Copy> Timers<K> {
                 .extend(deadline.map(|later| Reverse((later, key))));
         }
         None
+    }
+
+    /// Drops what is of no use any more. A connection leaves the deadline of its handshake behind, more than a minute away:
+    /// without this, as many would be kept as are made in a minute. Done whenever the entries have doubled, it costs each
+    /// of them next to nothing.
+    fn sweep(&mut self, mut due: impl FnMut(K, Duration) -> Option<Duration>) {
+        let mut entries = std::mem::take(&mut self.heap).into_vec();
+        entries.retain_mut(|Reverse((at, key))| match due(*key, *at) {
+            Some(deadline) => {
+                *at = deadline;
+                true
+            }
+            None => false,
+        });
+        entries.sort_unstable();
+        entries.dedup();
+        self.many = (2 * entries.len()).max(Self::FEW);
+        entries.shrink_to(self.many);
+        self.heap = entries.into();
     }
 
     /// Takes out one entry that is due.
@@ -88,5 +116,34 @@ mod tests {
         assert_eq!(next(None), None, "nobody is woken for nothing");
         assert_eq!(armed, None);
         assert!(timers.heap.is_empty());
+    }
+
+    #[test]
+    fn what_is_of_no_use_any_more_is_dropped_long_before_its_time() {
+        let s = Duration::from_secs;
+        let mut timers = Timers::new();
+        // Every owner has a late deadline, then an earlier one that comes, and then none; the last hundred are alive.
+        let mut armed = vec![None; 10_000];
+        for (key, armed) in armed.iter_mut().enumerate() {
+            timers.arm(key, s(75), armed);
+            timers.arm(key, s(1), armed);
+        }
+        while timers.expire(s(1)).is_some() {}
+        armed[..9_900].fill(None);
+        armed[9_900..].fill(Some(s(75)));
+        let next = |timers: &mut Timers<usize>, armed: &mut [Option<Duration>]| {
+            timers.next(|key, at| still_due(&mut armed[key], at, Some(s(80))))
+        };
+        assert_eq!(next(&mut timers, &mut armed), Some(s(80)));
+        assert_eq!(timers.heap.len(), 100);
+        assert!(timers.heap.capacity() <= 200);
+        for (key, armed) in armed.iter().enumerate().skip(9_900) {
+            assert_eq!(*armed, Some(s(80)), "{key}");
+        }
+        assert_eq!(
+            std::iter::from_fn(|| timers.expire(s(80))).count(),
+            100,
+            "who is alive is woken"
+        );
     }
 }

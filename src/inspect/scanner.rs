@@ -15,7 +15,8 @@ use crate::{
 /// What was released is gone but for the last [`Detector::context`] bytes of it, which are carried here.
 pub(super) struct Scanner {
     place: Place,
-    wrappers: Vec<Wrapper>,
+    /// What the text came out of, if it is not what stands on the wire.
+    origin: Option<Box<Origin>>,
     /// Where the place begins, in bytes from the start of the stream.
     start: u64,
     carry: Vec<u8>,
@@ -30,8 +31,6 @@ pub(super) struct Scanner {
     json: Option<bool>,
     /// Whether the text began as a multipart message.
     multipart: bool,
-    /// Where on the wire all of the text stands, where it came out of a container.
-    point: Option<u64>,
     /// What the text is said to be compressed by, until that is found out.
     hint: Option<Coding>,
     /// Position in the text up to which containers were looked for.
@@ -40,12 +39,20 @@ pub(super) struct Scanner {
     opened: Option<Box<Opened>>,
     /// A container inside encodings that is not whole yet.
     kept: Option<Box<Kept>>,
-    /// What decoders of this text may take of the pool.
-    room: usize,
     /// Position in the text where the first hit ends that what comes next decides on.
     undecided: Option<u64>,
     /// Where the last registered value that was told stands in the text itself.
     told: Range<u64>,
+}
+
+/// What a text came out of.
+struct Origin {
+    /// Outermost first.
+    wrappers: Vec<Wrapper>,
+    /// Where on the wire all of the text stands, where it came out of a container.
+    point: Option<u64>,
+    /// What decoders of this text may take of the pool.
+    room: usize,
 }
 
 /// The beginning of a container that is encoded in the text, from which it must be read again when more is there.
@@ -96,9 +103,14 @@ pub(super) enum Wire<'a> {
 
 impl Scanner {
     pub(super) fn new(place: Place, wrappers: &[Wrapper], start: u64) -> Self {
+        let origin = Origin {
+            wrappers: wrappers.to_vec(),
+            point: None,
+            room: Pool::FLOW,
+        };
         Self {
             place,
-            wrappers: wrappers.to_vec(),
+            origin: (!wrappers.is_empty()).then(|| Box::new(origin)),
             start,
             carry: Vec::new(),
             released: 0,
@@ -107,12 +119,10 @@ impl Scanner {
             cut: false,
             json: None,
             multipart: false,
-            point: None,
             hint: None,
             looked: 0,
             opened: None,
             kept: None,
-            room: Pool::FLOW,
             undecided: None,
             told: 0..0,
         }
@@ -120,11 +130,28 @@ impl Scanner {
 
     /// For the text that comes out of a container, which stands at `wire`; its decoders may take `room` bytes of the pool.
     pub(super) fn inside(outer: &Scanner, wrapper: Wrapper, wire: u64, room: usize) -> Self {
-        let mut inner = Self::new(outer.place, &outer.wrappers, outer.start);
-        inner.wrappers.push(wrapper);
-        inner.point = Some(outer.point.unwrap_or(wire));
-        inner.room = room;
-        inner
+        Self {
+            origin: Some(Box::new(Origin {
+                wrappers: [outer.wrappers(), &[wrapper]].concat(),
+                point: Some(outer.point().unwrap_or(wire)),
+                room,
+            })),
+            ..Self::new(outer.place, &[], outer.start)
+        }
+    }
+
+    fn wrappers(&self) -> &[Wrapper] {
+        self.origin.as_ref().map_or(&[], |origin| &origin.wrappers)
+    }
+
+    fn point(&self) -> Option<u64> {
+        self.origin.as_ref()?.point
+    }
+
+    fn room(&self) -> usize {
+        self.origin
+            .as_ref()
+            .map_or(Pool::FLOW, |origin| origin.room)
     }
 
     /// Takes note of what the whole text is said to be compressed by. It is tried, and forgotten if it is not so.
@@ -199,7 +226,7 @@ impl Scanner {
             .saturating_sub(detector.context() as u64)
             .max(first.min(start));
         let (_, budget, scratch) = unit.parts();
-        let lease = scratch.pool().lease(KEPT).filter(|_| self.room >= KEPT);
+        let lease = scratch.pool().lease(KEPT).filter(|_| self.room() >= KEPT);
         match lease.filter(|_| from >= first) {
             Some(lease) => {
                 self.kept = Some(Box::new(Kept {
@@ -447,11 +474,11 @@ impl Scanner {
         };
         let (_, budget, scratch) = unit.parts();
         let bytes = Opened::bytes(coding);
-        let lease = scratch.pool().lease(bytes).filter(|_| bytes <= self.room);
-        let shallow = self.wrappers.len() < decode::DEPTH;
+        let lease = scratch.pool().lease(bytes).filter(|_| bytes <= self.room());
+        let shallow = self.wrappers().len() < decode::DEPTH;
         match lease.filter(|_| shallow) {
             Some(lease) => {
-                let room = self.room - bytes;
+                let room = self.room() - bytes;
                 let inner = Scanner::inside(self, coding.wrapper(), wire, room);
                 self.opened = Some(Box::new(Opened::new(coding, start, lease, inner)));
             }
@@ -479,6 +506,10 @@ impl Scanner {
             .last()
             .is_some_and(|(from, start)| start + (self.released - from) == wire);
         if !goes_on {
+            if self.stretches.is_empty() {
+                // Most texts stand in one stretch.
+                self.stretches.reserve_exact(1);
+            }
             self.stretches.push((self.released, wire));
         }
         self.released += text.len() as u64;
@@ -540,7 +571,7 @@ impl Scanner {
             open: tail != Tail::Closed,
             json: self.json == Some(true),
             multipart: self.multipart,
-            wrappers: &self.wrappers,
+            wrappers: self.wrappers(),
             hint: self.hint,
             streams: view.streams,
             unfinished: view.unfinished,
@@ -565,7 +596,7 @@ impl Scanner {
             };
             let place = |index: usize| {
                 let at = || view.first + text.origin(index) as isize;
-                let wire = self.point.unwrap_or_else(|| match usize::try_from(at()) {
+                let wire = self.point().unwrap_or_else(|| match usize::try_from(at()) {
                     Ok(at) => piece.wire.at(at),
                     Err(_) => self.carried_at(at().unsigned_abs()),
                 });
