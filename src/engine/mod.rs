@@ -606,7 +606,8 @@ impl Engine {
             Ok(Packet::Fragment) => {
                 let whole = self.fragments.push(slot.packet(), self.now.mono);
                 if let Some(at) = self.fragments.deadline() {
-                    self.timers.arm(TimerKey::Fragments, at, &mut None);
+                    self.timers
+                        .arm(TimerKey::Fragments, at, &mut None::<Duration>);
                 }
                 if let Some(whole) = whole {
                     self.handle_reassembled(index, &whole);

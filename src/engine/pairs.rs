@@ -42,7 +42,7 @@ impl Pairs {
         let hash = self.hash(pair);
         let is_it = |entry: &Entry| {
             let flow = || flows.get(entry.key);
-            entry.hash == hash && flow().is_some_and(|flow| flow.record().pair == *pair)
+            entry.hash == hash && flow().is_some_and(|flow| flow.record().pair() == *pair)
         };
         let found = self.table.find(Entry::spread(hash), is_it)?;
         Some(found.key)

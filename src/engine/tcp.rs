@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     event::{Failure, Finding, Proto, Verdict},
-    flow::{Expiry, Key, NoRoom, Tcp},
+    flow::{Expiry, Key, Moment, NoRoom, Tcp},
     inspect::{Context, Gate, Step, Stream},
     policy::Limits,
     wire::{self, Flags, Offload, Pair, Segment, Span, TcpOut},
@@ -36,7 +36,7 @@ pub(super) struct TcpFlow {
     wait: Option<Box<Wait>>,
     asked: Option<Box<Question>>,
     /// Held bytes that the totals count.
-    noted: usize,
+    noted: u32,
     /// Its SYN is not answered yet, and counts as such.
     parked: bool,
     /// It counts among those that wait for a proxy.
@@ -52,12 +52,12 @@ pub(super) struct TcpFlow {
     broken: bool,
     queued: Queued,
     /// Round of the budget in which the app last sent.
-    round: u64,
+    round: u32,
     /// When the stream wants to be asked again.
-    wake: Option<Duration>,
+    wake: Option<Moment>,
     /// Until when a SYN stays parked.
-    parked_until: Option<Duration>,
-    pub(super) armed: Option<Duration>,
+    parked_until: Option<Moment>,
+    pub(super) armed: Option<Moment>,
 }
 
 /// What a person is asked about a flow.
@@ -92,8 +92,8 @@ impl TcpFlow {
     pub(super) fn deadline(&self) -> Option<Duration> {
         [
             self.tcp.deadline(),
-            self.wake,
-            self.parked_until,
+            self.wake.map(Into::into),
+            self.parked_until.map(Into::into),
             self.wait().deadline(),
         ]
         .into_iter()
@@ -168,7 +168,7 @@ impl Engine {
             if !syn || flow.tcp.is_repeat(segment) {
                 if syn && flow.tcp.is_parked() {
                     if flow.record.via.is_none() {
-                        flow.parked_until = Some(self.now.mono + PARKED);
+                        flow.parked_until = Some((self.now.mono + PARKED).into());
                     }
                     return;
                 }
@@ -343,7 +343,7 @@ impl Engine {
             return;
         };
         flow.out.release(step.release);
-        flow.wake = step.wake;
+        flow.wake = step.wake.map(Into::into);
         self.note_hold(key);
         let Some(flow) = self.flows.get_mut(key) else {
             return;
@@ -390,8 +390,8 @@ impl Engine {
     fn note_hold(&mut self, key: Key) {
         if let Some(flow) = self.flows.get_mut(key) {
             let held = flow.out.held().len();
-            let (app, before) = (flow.app, std::mem::replace(&mut flow.noted, held));
-            self.note_held(app, before, held);
+            let (app, before) = (flow.app, std::mem::replace(&mut flow.noted, held as u32));
+            self.note_held(app, before as usize, held);
         }
     }
 
@@ -467,7 +467,7 @@ impl Engine {
         if flow.is_over() {
             if flow.tcp.ack_is_due() {
                 let (seq, ack) = flow.tcp.reset_numbers();
-                let pair = flow.record.pair;
+                let pair = flow.record.pair();
                 self.bare_segment(pair, seq, ack, Flags::ACK);
             }
             self.end_flow(key, false);
@@ -507,7 +507,7 @@ impl Engine {
         let Some(flow) = self.flows.get_mut(key) else {
             return;
         };
-        if flow.armed != Some(at) {
+        if flow.armed != Some(at.into()) {
             return;
         }
         flow.armed = None;
@@ -515,7 +515,7 @@ impl Engine {
             self.tcp_owner(key, Vec::new());
             return;
         }
-        if flow.parked_until.is_some_and(|until| until <= now) && flow.tcp.is_parked() {
+        if flow.parked_until.is_some_and(|until| until <= now.into()) && flow.tcp.is_parked() {
             let opened = flow.opened;
             flow.record.failure = opened.then_some(Failure::Timeout);
             return match flow.record.via.is_some() && opened {
@@ -526,7 +526,7 @@ impl Engine {
         if flow.tcp.expire(now) == Expiry::GiveUp {
             return self.end_flow(key, true);
         }
-        if flow.wake.is_some_and(|at| at <= now) && flow.wait.is_none() {
+        if flow.wake.is_some_and(|at| at <= now.into()) && flow.wait.is_none() {
             flow.wake = None;
             self.consult(key, |stream, held, cx| stream.pause(held, cx));
         }
@@ -591,7 +591,7 @@ impl Engine {
     /// The ends of the app's connection that a stream socket belongs to.
     pub(crate) fn pair_of(&self, socket: SocketId) -> Option<Pair> {
         let flow = self.flows.get(self.flow_of(socket)?)?;
-        Some(flow.record.pair)
+        Some(flow.record.pair())
     }
 
     pub(super) fn tcp_send_parts<'a>(
@@ -707,7 +707,7 @@ impl Engine {
                 self.transmits.pop_front();
                 continue;
             };
-            let pair = flow.record.pair.reversed();
+            let pair = flow.record.pair().reversed();
             let own = (self.config.mtu - if pair.dst.is_ipv4() { 40 } else { 60 }) as u16;
             let longest = match self.offload {
                 true => LONGEST - wire::MAX_HEADER,
@@ -772,7 +772,7 @@ impl Engine {
         }
         let window = self
             .budget
-            .window(flow.round, self.segment_size(flow.record.pair));
+            .window(flow.round, self.segment_size(flow.record.pair()));
         if self.buffered > self.limits.buffers_total / 2 && flow.out.len() > 0 {
             return 0;
         }
@@ -812,21 +812,21 @@ impl Engine {
     fn take_flow(&mut self, key: Key, reset: bool) -> Option<TcpFlow> {
         self.unpark(key);
         let mut flow = self.flows.remove(key)?;
-        self.by_pair.remove(&flow.record.pair, key);
+        self.by_pair.remove(&flow.record.pair(), key);
         match flow.opened {
             true => self.close_socket(flow.socket, reset),
             false => self.sockets.forget(flow.socket),
         }
         self.buffered -= flow.out.len();
         self.early -= flow.tcp.early_weight();
-        self.note_held(flow.app, flow.noted, 0);
+        self.note_held(flow.app, flow.noted as usize, 0);
         self.apps.leave(flow.app);
         flow.out.discard(&mut self.spare);
         flow.tcp.release(&mut self.pool);
         if !reset && flow.closed_first {
             let at = self.now.mono + TimeWaits::LENGTH;
             self.time_waits
-                .insert(flow.record.pair, flow.tcp.reset_numbers(), at);
+                .insert(flow.record.pair(), flow.tcp.reset_numbers(), at);
             if let Some(at) = self.time_waits.deadline() {
                 self.timers
                     .arm(TimerKey::TimeWait, at, &mut self.time_waits.armed);
@@ -857,7 +857,7 @@ impl Engine {
 fn room(limits: &Limits, apps: &Apps, held: usize, flow: &TcpFlow) -> usize {
     let total = limits.hold_total.saturating_sub(held);
     let app = apps.room(flow.app, limits.hold_per_app);
-    let free = total.min(app).saturating_add(flow.noted);
+    let free = total.min(app).saturating_add(flow.noted as usize);
     limits.hold_per_flow.min(free)
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{
-    Pool,
+    Moment, Pool,
     assembler::Assembler,
     before,
     retain::{Place, Retain},
@@ -50,7 +50,7 @@ pub(crate) struct Tcp {
     rtt: Rtt,
     /// The sequence number that ends the segment whose round trip is measured, and when it was sent, in microseconds.
     timed: Option<(u32, u32)>,
-    timer: Option<Duration>,
+    timer: Option<Moment>,
     /// Timeouts since the app was last heard.
     silent: u32,
     due: Due,
@@ -478,12 +478,12 @@ impl Tcp {
 
     /// When [`Tcp::expire`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.timer
+        self.timer.map(Into::into)
     }
 
     /// Time has come to `now`.
     pub(crate) fn expire(&mut self, now: Duration) -> Expiry {
-        if self.timer.is_none_or(|at| now < at) {
+        if self.deadline().is_none_or(|at| now < at) {
             return Expiry::Go;
         }
         self.timer = None;
@@ -623,7 +623,7 @@ impl Tcp {
     }
 
     fn start_timer(&mut self, now: Duration) {
-        self.timer = Some(now + self.rtt.timeout());
+        self.timer = Some((now + self.rtt.timeout()).into());
     }
 
     /// Asks for the app's window when that is all that can be waited for.

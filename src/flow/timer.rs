@@ -1,6 +1,25 @@
 //! One heap of deadlines for all flows.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap, num::NonZeroU64, time::Duration};
+
+/// A moment on the engine's clock, in a word; so is one that may be missing.
+///
+/// Nanoseconds, of which five centuries fit; what is later is as good as never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(NonZeroU64);
+
+impl From<Duration> for Moment {
+    fn from(at: Duration) -> Self {
+        let nanos = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        Self(NonZeroU64::MIN.saturating_add(nanos))
+    }
+}
+
+impl From<Moment> for Duration {
+    fn from(Moment(at): Moment) -> Self {
+        Duration::from_nanos(at.get() - 1)
+    }
+}
 
 /// Deadlines, lazily kept: an owner whose deadline moved later is not moved in the heap but asked again when its old
 /// one comes. So a flow whose timer is pushed back by every packet costs nothing per packet.
@@ -22,10 +41,13 @@ impl<K: Ord + Copy> Timers<K> {
     }
 
     /// Sees to it that `key` comes out at `deadline`. `armed` is the owner's note of its earliest entry here.
-    pub(crate) fn arm(&mut self, key: K, deadline: Duration, armed: &mut Option<Duration>) {
-        if armed.is_none_or(|at| deadline < at) {
+    pub(crate) fn arm<M>(&mut self, key: K, deadline: Duration, armed: &mut Option<M>)
+    where
+        M: Copy + From<Duration> + Into<Duration>,
+    {
+        if armed.is_none_or(|at| deadline < at.into()) {
             self.heap.push(Reverse((deadline, key)));
-            *armed = Some(deadline);
+            *armed = Some(deadline.into());
         }
     }
 
@@ -79,15 +101,18 @@ impl<K: Ord + Copy> Timers<K> {
 }
 
 /// The owner's `deadline` as it is now, if the entry at `at` is the one it noted; the note follows.
-pub(crate) fn still_due(
-    armed: &mut Option<Duration>,
+pub(crate) fn still_due<M>(
+    armed: &mut Option<M>,
     at: Duration,
     deadline: Option<Duration>,
-) -> Option<Duration> {
-    if *armed != Some(at) {
+) -> Option<Duration>
+where
+    M: Copy + From<Duration> + Into<Duration>,
+{
+    if armed.map(Into::into) != Some(at) {
         return None;
     }
-    *armed = deadline;
+    *armed = deadline.map(M::from);
     deadline
 }
 
@@ -96,10 +121,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_is_exact_and_takes_a_word() {
+        for at in [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            Duration::from_secs(1 << 33),
+        ] {
+            assert_eq!(Duration::from(Moment::from(at)), at);
+        }
+        let never = Duration::from(Moment::from(Duration::MAX));
+        assert!(never > Duration::from_secs(1 << 34));
+        assert_eq!(size_of::<Option<Moment>>(), 8);
+    }
+
+    #[test]
     fn a_deadline_that_moves_later_adds_no_entry_and_an_earlier_one_comes_first() {
         let ms = Duration::from_millis;
         let mut timers = Timers::new();
-        let mut armed = None;
+        let mut armed: Option<Duration> = None;
         for at in [500, 600, 700, 400, 900] {
             timers.arm(1, ms(at), &mut armed);
         }
@@ -123,7 +162,7 @@ mod tests {
         let s = Duration::from_secs;
         let mut timers = Timers::new();
         // Every owner has a late deadline, then an earlier one that comes, and then none; the last hundred are alive.
-        let mut armed = vec![None; 10_000];
+        let mut armed: Vec<Option<Duration>> = vec![None; 10_000];
         for (key, armed) in armed.iter_mut().enumerate() {
             timers.arm(key, s(75), armed);
             timers.arm(key, s(1), armed);

@@ -23,6 +23,7 @@ mod patience;
 mod scanner;
 mod sources;
 mod stream;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod tls;

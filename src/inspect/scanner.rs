@@ -2,6 +2,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     opened::{Opened, Outcome},
+    stretches::Stretches,
     unit::{Stands, Unit},
 };
 use crate::{
@@ -24,8 +25,8 @@ pub(super) struct Scanner {
     released: u64,
     /// How many of them were part of another text, which was judged by itself.
     inherited: u64,
-    /// Where they stand on the wire, as far as they are carried: text position, and wire position from there on.
-    stretches: Vec<(u64, u64)>,
+    /// Where they stand on the wire, as far as they are carried.
+    stretches: Stretches,
     /// Whether the text began before what is carried.
     cut: bool,
     json: Option<bool>,
@@ -115,7 +116,7 @@ impl Scanner {
             carry: Vec::new(),
             released: 0,
             inherited: 0,
-            stretches: Vec::new(),
+            stretches: Stretches::default(),
             cut: false,
             json: None,
             multipart: false,
@@ -501,17 +502,7 @@ impl Scanner {
             return;
         }
         self.note_multipart(text);
-        let goes_on = self
-            .stretches
-            .last()
-            .is_some_and(|(from, start)| start + (self.released - from) == wire);
-        if !goes_on {
-            if self.stretches.is_empty() {
-                // Most texts stand in one stretch.
-                self.stretches.reserve_exact(1);
-            }
-            self.stretches.push((self.released, wire));
-        }
+        self.stretches.go_on(self.released, wire);
         self.released += text.len() as u64;
         self.carry_on(text, context);
         if let Some(kept) = &mut self.kept {
@@ -524,8 +515,7 @@ impl Scanner {
             .kept
             .as_ref()
             .map_or(first, |kept| first.min(kept.from));
-        let before = self.stretches.partition_point(|(from, _)| *from <= first);
-        self.stretches.drain(..before.saturating_sub(1));
+        self.stretches.forget(first);
     }
 
     fn carry_on(&mut self, text: &[u8], context: usize) {
@@ -542,6 +532,16 @@ impl Scanner {
         self.cut |= drop > 0;
         self.carry.drain(..drop);
         self.carry.extend_from_slice(text);
+    }
+
+    /// The text is over: another may begin at the same place, of which nothing is known yet.
+    pub(super) fn end(&mut self) {
+        if self.released > 0 {
+            *self = Self {
+                origin: self.origin.take(),
+                ..Self::new(self.place, &[], self.start)
+            };
+        }
     }
 
     /// The last bytes that were released.
@@ -681,13 +681,7 @@ impl Scanner {
     /// Where the byte `back` bytes before what is unreleased is on the wire.
     fn carried_at(&self, back: usize) -> u64 {
         let at = self.released.saturating_sub(back as u64);
-        let after = self.stretches.partition_point(|(from, _)| *from <= at);
-        let (from, wire) = self
-            .stretches
-            .get(after.saturating_sub(1))
-            .copied()
-            .unwrap_or_default();
-        wire + at.saturating_sub(from)
+        self.stretches.wire(at)
     }
 
     fn note_multipart(&mut self, text: &[u8]) {

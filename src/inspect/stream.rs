@@ -1,7 +1,7 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Context, Gate, Notice, Step, datagram::Handshake, message::Message, mux::Mux,
+    Context, Gate, Notice, Step, datagram::Datagrams, message::Message, mux::Mux,
     patience::Patience, scanner::Scanner, tls::Tls, turn::Turn, unit::Unit,
 };
 use crate::{
@@ -35,9 +35,8 @@ pub struct Stream {
     pub(super) opaque: Option<Opaque>,
     /// Bytes that could not be read and were not told yet.
     pub(super) unread: u64,
-    /// Context between datagrams, once there was one.
-    pub(super) between: Option<Box<Scanner>>,
-    pub(super) quic: Handshake,
+    /// What is known of earlier datagrams, once there was one.
+    pub(super) datagrams: Option<Box<Datagrams>>,
 }
 
 /// What a person was asked about a flow's content.
@@ -74,7 +73,7 @@ pub(super) enum Phase {
     /// Plain bytes; `watched` of them were looked through for the beginning of TLS.
     Raw {
         text: Box<Scanner>,
-        watched: usize,
+        watched: u32,
     },
 }
 
@@ -104,8 +103,7 @@ impl Stream {
             questions: None,
             opaque: None,
             unread: 0,
-            between: None,
-            quic: Handshake::default(),
+            datagrams: None,
         }
     }
 

@@ -52,7 +52,7 @@ impl Engine {
             queued: Queued::default(),
             round: 0,
             wake: None,
-            parked_until: Some(self.now.mono + PARKED),
+            parked_until: Some((self.now.mono + PARKED).into()),
             armed: None,
         });
         self.parked += 1;
@@ -108,7 +108,7 @@ impl Engine {
         if let Some(flow) = self.flows.get_mut(key)
             && std::mem::take(&mut flow.parked)
         {
-            let dst = flow.record.pair.dst;
+            let dst = flow.record.facts.dst;
             if std::mem::take(&mut flow.proxied)
                 && let Entry::Occupied(mut waiting) = self.proxied.entry(dst)
             {
@@ -151,7 +151,7 @@ impl Engine {
             return;
         };
         if via.is_some() {
-            flow.parked_until = Some(self.now.mono + PROXY);
+            flow.parked_until = Some((self.now.mono + PROXY).into());
         }
         flow.record.via = via;
         if !self.socket_room() {
@@ -181,7 +181,7 @@ impl Engine {
         if flow.record.via.is_none() {
             return true;
         }
-        let waiting = self.proxied.entry(flow.record.pair.dst).or_default();
+        let waiting = self.proxied.entry(flow.record.facts.dst).or_default();
         if *waiting >= MOST_PROXIED {
             return false;
         }
