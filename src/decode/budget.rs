@@ -19,17 +19,6 @@ pub struct Effort {
     pub calls: u64,
 }
 
-impl Effort {
-    /// Both together.
-    pub fn and(self, other: Effort) -> Effort {
-        Effort {
-            arrived: self.arrived.saturating_add(other.arrived),
-            decoded: self.decoded.saturating_add(other.decoded),
-            calls: self.calls.saturating_add(other.calls),
-        }
-    }
-}
-
 impl Budget {
     /// A budget for a unit of which nothing has arrived yet: 256 KiB, so that a small body may be well compressed.
     pub fn new() -> Self {
@@ -38,6 +27,15 @@ impl Budget {
             spent: false,
             effort: Effort::default(),
         }
+    }
+
+    /// Begins the next unit; what reading took goes on to be counted.
+    pub fn renew(&mut self) {
+        let effort = self.effort;
+        *self = Self {
+            effort,
+            ..Self::new()
+        };
     }
 
     /// Adds what `bytes` newly arrived bytes entitle to: 24 decoded bytes for each, and 512 because what was there before is

@@ -8,8 +8,13 @@ use super::{
 };
 
 /// Buffers to decode into, used again from walk to walk.
+///
+/// A pointer, so that it is lent from one to the other at no cost; one that was never used owns nothing.
 #[derive(Default)]
-pub struct Scratch {
+pub struct Scratch(Option<Box<Shelves>>);
+
+#[derive(Default)]
+struct Shelves {
     buffers: Vec<Vec<u8>>,
     runs: Vec<Runs>,
     inflates: Vec<Inflate>,
@@ -29,26 +34,30 @@ impl Scratch {
 
     /// An empty buffer, to be given back.
     pub fn take(&mut self) -> Vec<u8> {
-        let mut buffer = self.buffers.pop().unwrap_or_default();
+        let mut buffer = self.shelves().buffers.pop().unwrap_or_default();
         buffer.clear();
         buffer
     }
 
     /// Takes back a buffer.
     pub fn give(&mut self, buffer: Vec<u8>) {
-        self.buffers.push(buffer);
+        self.shelves().buffers.push(buffer);
     }
 
     /// Gives back what an unusual walk needed.
     pub fn trim(&mut self) {
-        self.buffers
+        let Some(shelves) = &mut self.0 else {
+            return;
+        };
+        shelves
+            .buffers
             .retain(|buffer| buffer.capacity() <= Self::MOST);
-        self.buffers.truncate(Self::MOST_BUFFERS);
-        self.runs.retain(|runs| runs.capacity() <= Self::MOST);
-        self.skims.retain(|skim| skim.capacity() <= Self::MOST);
-        self.inflates.truncate(Self::MOST_MACHINES);
-        self.brotlis.truncate(Self::MOST_MACHINES);
-        self.fields.truncate(Self::MOST_MACHINES);
+        shelves.buffers.truncate(Self::MOST_BUFFERS);
+        shelves.runs.retain(|runs| runs.capacity() <= Self::MOST);
+        shelves.skims.retain(|skim| skim.capacity() <= Self::MOST);
+        shelves.inflates.truncate(Self::MOST_MACHINES);
+        shelves.brotlis.truncate(Self::MOST_MACHINES);
+        shelves.fields.truncate(Self::MOST_MACHINES);
     }
 
     /// Whether `bytes` can be the beginning of compressed data, as far as they go.
@@ -65,50 +74,50 @@ impl Scratch {
     }
 
     /// The memory that decoders of streams share.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
+    pub fn pool(&mut self) -> &Pool {
+        &self.shelves().pool
     }
 
     /// Room for runs of a text, to be given back.
     pub(super) fn take_runs(&mut self) -> Runs {
-        self.runs.pop().unwrap_or_default()
+        self.shelves().runs.pop().unwrap_or_default()
     }
 
     pub(super) fn give_runs(&mut self, mut runs: Runs) {
         runs.renew();
-        self.runs.push(runs);
+        self.shelves().runs.push(runs);
     }
 
     /// Room for what the blocks of a text hold, to be given back.
     pub(super) fn take_skim(&mut self) -> Skim {
-        self.skims.pop().unwrap_or_default()
+        self.shelves().skims.pop().unwrap_or_default()
     }
 
     pub(super) fn give_skim(&mut self, skim: Skim) {
-        self.skims.push(skim);
+        self.shelves().skims.push(skim);
     }
 
     /// A machine at the first byte of a Brotli stream, to be given back; it takes at most `most` bytes.
     pub(super) fn take_brotli(&mut self, most: usize) -> Brotli {
-        Brotli::within(self.brotlis.pop().unwrap_or_default(), most)
+        Brotli::within(self.shelves().brotlis.pop().unwrap_or_default(), most)
     }
 
     pub(super) fn give_brotli(&mut self, machine: Brotli) {
-        self.brotlis.push(machine.into_memory());
+        self.shelves().brotlis.push(machine.into_memory());
     }
 
     /// Room for the fields of a message, to be given back.
     pub(super) fn take_fields(&mut self) -> Vec<Field> {
-        self.fields.pop().unwrap_or_default()
+        self.shelves().fields.pop().unwrap_or_default()
     }
 
     pub(super) fn give_fields(&mut self, fields: Vec<Field>) {
-        self.fields.push(fields);
+        self.shelves().fields.push(fields);
     }
 
     /// A machine at the first byte of a container, to be given back.
     pub(super) fn take_inflate(&mut self, frame: Frame) -> Inflate {
-        match self.inflates.pop() {
+        match self.shelves().inflates.pop() {
             Some(mut machine) => {
                 machine.reset(frame);
                 machine
@@ -118,7 +127,11 @@ impl Scratch {
     }
 
     pub(super) fn give_inflate(&mut self, machine: Inflate) {
-        self.inflates.push(machine);
+        self.shelves().inflates.push(machine);
+    }
+
+    fn shelves(&mut self) -> &mut Shelves {
+        self.0.get_or_insert_default()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::flow::Tcp;
 /// busy flows together stay below it (design section 4). Busy is who sent within this round or the last one.
 pub(super) struct Budget {
     total: usize,
-    round: u64,
+    round: u32,
     busy: usize,
     busy_before: usize,
 }
@@ -35,8 +35,8 @@ impl Budget {
     }
 
     /// A flow that last sent in `round` sends now.
-    pub(super) fn touch(&mut self, round: &mut u64, now: Duration) {
-        let current = (now.as_millis() / Self::ROUND.as_millis()) as u64 + 1;
+    pub(super) fn touch(&mut self, round: &mut u32, now: Duration) {
+        let current = (now.as_millis() / Self::ROUND.as_millis()) as u32 + 1;
         if self.round != current {
             self.busy_before = if self.round + 1 == current {
                 self.busy
@@ -53,7 +53,7 @@ impl Budget {
     }
 
     /// The window of a flow that last sent in `round` (0: never).
-    pub(super) fn window(&self, round: u64, segment: u16) -> u32 {
+    pub(super) fn window(&self, round: u32, segment: u16) -> u32 {
         let segment = usize::from(segment);
         if round == 0 {
             return (Self::INITIAL_SEGMENTS * segment).min(65_535) as u32;
@@ -73,7 +73,7 @@ mod tests {
     fn busy_flows_together_stay_below_the_queue_and_idle_ones_do_not_count() {
         let ms = Duration::from_millis;
         let mut budget = Budget::new(500, 1_448);
-        let mut rounds = vec![0u64; 16];
+        let mut rounds = vec![0u32; 16];
         assert_eq!(budget.window(0, 1_448), 14_480);
         for round in &mut rounds {
             budget.touch(round, ms(10));

@@ -358,7 +358,7 @@ impl Flow {
         if self.connection.is_some() {
             return None;
         }
-        let idle = match (self.watch.record.pair.dst.port(), self.answered) {
+        let idle = match (self.watch.record.facts.dst.port(), self.answered) {
             (DNS, _) => DNS_IDLE,
             (_, true) => ANSWERED_IDLE,
             (_, false) => UNANSWERED_IDLE,

@@ -472,7 +472,7 @@ impl Engine {
         let mut header = [0; MAX_HEADER];
         let n = match proto {
             Proto::Icmp => {
-                let wire = flow.record.pair;
+                let wire = flow.record.pair();
                 let ident = pair.src.port();
                 wire::emit_echo(&mut header, wire, false, ident, flow.sequence, &[])
             }

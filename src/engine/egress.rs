@@ -27,14 +27,14 @@ impl Engine {
         let record = self.flows.get(key)?.record();
         let policy = &self.rules.as_ref()?.policy;
         Some(match policy.proxied_name(&record.facts) {
-            Some(name) => Target::Name(name.clone(), record.pair.dst.port()),
-            None => Target::Address(record.pair.dst),
+            Some(name) => Target::Name(name.clone(), record.facts.dst.port()),
+            None => Target::Address(record.facts.dst),
         })
     }
 
     /// The way that the policy in force has for a flow.
     pub(super) fn route(&self, record: &Record) -> Option<Arc<Proxy>> {
-        if self.is_own(record.pair.dst.ip()) {
+        if self.is_own(record.facts.dst.ip()) {
             return None;
         }
         let rules = self.rules.as_ref()?;
@@ -58,7 +58,7 @@ impl Engine {
         let (socket, record) = (SocketId(flow.socket()), flow.record());
         match &record.via {
             None => {
-                let to = self.upstream(record.pair.dst)?;
+                let to = self.upstream(record.facts.dst)?;
                 Some(Command::Connect { socket, to })
             }
             Some(proxy) => {

@@ -22,6 +22,7 @@ mod names;
 mod nat64;
 mod network;
 mod out;
+mod pairs;
 mod pressure;
 mod questions;
 mod record;
@@ -58,6 +59,7 @@ pub(crate) use names::{Names, Resolved, Seeded};
 pub use nat64::Nat64;
 pub use network::Network;
 use out::Spare;
+use pairs::Pairs;
 pub use pressure::{Load, MemoryPressure};
 pub use questions::Answer;
 use questions::Questions;
@@ -275,7 +277,7 @@ pub struct Engine {
     budget: Budget,
 
     flows: Slab<TcpFlow>,
-    by_pair: HashMap<Pair, Key, Seeded>,
+    by_pair: Pairs,
     time_waits: TimeWaits,
     datagrams: Datagrams,
     dns: Dns,
@@ -344,7 +346,7 @@ impl Engine {
             names: Names::new(seed),
             budget: Budget::new(config.queue, mtu),
             flows: Slab::new(),
-            by_pair: HashMap::with_hasher(Seeded(seed)),
+            by_pair: Pairs::new(seed),
             time_waits: TimeWaits::new(seed),
             datagrams: Datagrams::new(seed),
             dns: Dns::new(seed),
@@ -604,7 +606,8 @@ impl Engine {
             Ok(Packet::Fragment) => {
                 let whole = self.fragments.push(slot.packet(), self.now.mono);
                 if let Some(at) = self.fragments.deadline() {
-                    self.timers.arm(TimerKey::Fragments, at, &mut None);
+                    self.timers
+                        .arm(TimerKey::Fragments, at, &mut None::<Duration>);
                 }
                 if let Some(whole) = whole {
                     self.handle_reassembled(index, &whole);

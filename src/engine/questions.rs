@@ -180,7 +180,7 @@ impl Subject {
         // A name that the flow alone gives could be anybody's: an answer about it must not open another address.
         let to = match record.proven_name() {
             Some((name, NameSource::Dns)) => Destination::Name(name),
-            _ => Destination::Address(record.pair.dst.ip()),
+            _ => Destination::Address(record.facts.dst.ip()),
         };
         Self {
             app: record.facts.app.first().cloned(),
@@ -274,7 +274,7 @@ impl Engine {
             question: number,
             flow: record.number,
             proto: record.facts.proto,
-            dst: record.pair.dst,
+            dst: record.facts.dst,
             app: record.facts.app.first().cloned(),
             name,
             name_from,
@@ -424,7 +424,7 @@ impl Engine {
                 time: time.as_secs_f64(),
                 flow: record.number,
                 proto: record.facts.proto,
-                dst: record.pair.dst,
+                dst: record.facts.dst,
                 app: record.facts.app.first().cloned(),
                 name: record.name().map(|(name, _)| name),
                 finding,

@@ -1,6 +1,6 @@
 //! What is kept of a flow for its events.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{Names, Now};
 use crate::{
@@ -17,8 +17,8 @@ use crate::{
 /// Identity and tallies of one flow, live or from a capture.
 pub(crate) struct Record {
     pub(crate) number: FlowNumber,
-    /// As on the wire.
-    pub(crate) pair: Pair,
+    /// The app's end, as on the wire.
+    pub(crate) src: SocketAddr,
     pub(crate) facts: Facts,
     pub(crate) verdict: Verdict,
     pub(crate) opaque: Option<Opaque>,
@@ -61,7 +61,7 @@ impl Record {
         };
         Self {
             number,
-            pair,
+            src: pair.src,
             facts,
             verdict,
             opaque: None,
@@ -70,6 +70,14 @@ impl Record {
             bytes_in: 0,
             via: None,
             failure: None,
+        }
+    }
+
+    /// Both ends, as on the wire.
+    pub(crate) fn pair(&self) -> Pair {
+        Pair {
+            src: self.src,
+            dst: self.facts.dst,
         }
     }
 
@@ -84,7 +92,7 @@ impl Record {
                     time: time.as_secs_f64(),
                     flow: self.number,
                     proto: self.facts.proto,
-                    dst: self.pair.dst,
+                    dst: self.facts.dst,
                     app: self.facts.app.first().cloned(),
                     name: self.name().map(|(name, _)| name),
                     finding,
@@ -113,8 +121,8 @@ impl Record {
             time: time.as_secs_f64(),
             flow: self.number,
             proto: self.facts.proto,
-            src: self.pair.src,
-            dst: self.pair.dst,
+            src: self.src,
+            dst: self.facts.dst,
             app: self.facts.app.first().cloned(),
             name,
             name_from,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     event::{Failure, Finding, Proto, Verdict},
-    flow::{Expiry, Key, NoRoom, Tcp},
+    flow::{Expiry, Key, Moment, NoRoom, Tcp},
     inspect::{Context, Gate, Step, Stream},
     policy::Limits,
     wire::{self, Flags, Offload, Pair, Segment, Span, TcpOut},
@@ -32,15 +32,11 @@ pub(super) struct TcpFlow {
     out: Out,
     /// The shell was told to connect.
     opened: bool,
-    wait: Wait,
-    /// Findings that a person is asked about.
-    pending: Vec<Finding>,
-    /// The verdict that asks.
-    asking: Verdict,
-    /// The app closed while it was kept waiting: what it sent is not delivered any more.
-    gave_up: bool,
+    /// What it waits for, if it does.
+    wait: Option<Box<Wait>>,
+    asked: Option<Box<Question>>,
     /// Held bytes that the totals count.
-    noted: usize,
+    noted: u32,
     /// Its SYN is not answered yet, and counts as such.
     parked: bool,
     /// It counts among those that wait for a proxy.
@@ -56,12 +52,22 @@ pub(super) struct TcpFlow {
     broken: bool,
     queued: Queued,
     /// Round of the budget in which the app last sent.
-    round: u64,
+    round: u32,
     /// When the stream wants to be asked again.
-    wake: Option<Duration>,
+    wake: Option<Moment>,
     /// Until when a SYN stays parked.
-    parked_until: Option<Duration>,
-    pub(super) armed: Option<Duration>,
+    parked_until: Option<Moment>,
+    pub(super) armed: Option<Moment>,
+}
+
+/// What a person is asked about a flow.
+#[derive(Default)]
+struct Question {
+    findings: Vec<Finding>,
+    /// The verdict that asks.
+    verdict: Option<Verdict>,
+    /// The app closed while it was kept waiting: what it sent is not delivered any more.
+    gave_up: bool,
 }
 
 /// In which of the engine's queues a flow stands.
@@ -86,13 +92,18 @@ impl TcpFlow {
     pub(super) fn deadline(&self) -> Option<Duration> {
         [
             self.tcp.deadline(),
-            self.wake,
-            self.parked_until,
-            self.wait.deadline(),
+            self.wake.map(Into::into),
+            self.parked_until.map(Into::into),
+            self.wait().deadline(),
         ]
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// What it waits for.
+    fn wait(&self) -> Wait {
+        self.wait.as_deref().copied().unwrap_or(Wait::Nothing)
     }
 
     pub(super) fn socket(&self) -> Key {
@@ -121,6 +132,12 @@ impl TcpFlow {
         }
     }
 
+    /// What a person is, or was to be, asked about.
+    fn take_findings(&mut self) -> Vec<Finding> {
+        let asked = self.asked.as_mut();
+        asked.map_or(Vec::new(), |asked| std::mem::take(&mut asked.findings))
+    }
+
     /// The upstream connection is gone, before its time.
     fn tear(&mut self) {
         self.broken = true;
@@ -144,14 +161,14 @@ const PROXY: Duration = Duration::from_secs(30);
 impl Engine {
     pub(super) fn handle_segment(&mut self, slot: usize, segment: &Segment) {
         let syn = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
-        if let Some(&key) = self.by_pair.get(&segment.pair) {
+        if let Some(key) = self.by_pair.get(&segment.pair, &self.flows) {
             let Some(flow) = self.flows.get_mut(key) else {
                 return;
             };
             if !syn || flow.tcp.is_repeat(segment) {
                 if syn && flow.tcp.is_parked() {
                     if flow.record.via.is_none() {
-                        flow.parked_until = Some(self.now.mono + PARKED);
+                        flow.parked_until = Some((self.now.mono + PARKED).into());
                     }
                     return;
                 }
@@ -174,7 +191,7 @@ impl Engine {
 
     /// Segments for the app of `pair` must be no longer than `size` bytes.
     pub(super) fn tcp_too_big(&mut self, pair: Pair, size: u16) {
-        if let Some(&key) = self.by_pair.get(&pair) {
+        if let Some(key) = self.by_pair.get(&pair, &self.flows) {
             if let Some(flow) = self.flows.get_mut(key) {
                 flow.tcp.shrink_segments(size);
             }
@@ -224,11 +241,11 @@ impl Engine {
         if arrival.opened {
             flow.parked_until = None;
         }
-        if let Wait::Question { asked } = flow.wait
+        if let Wait::Question { asked } = flow.wait()
             && flow.tcp.fin_seen()
             && self.now.mono >= asked + PATIENCE
         {
-            flow.gave_up = true;
+            flow.asked.get_or_insert_default().gave_up = true;
         }
         if !arrival.new.is_empty() {
             self.budget.touch(&mut flow.round, self.now.mono);
@@ -256,7 +273,7 @@ impl Engine {
             return;
         };
         let before = flow.out.len();
-        if let (Wait::Question { .. }, Bytes::Slot(slot, span)) = (flow.wait, &bytes) {
+        if let (Wait::Question { .. }, Bytes::Slot(slot, span)) = (flow.wait(), &bytes) {
             let here = self
                 .slots
                 .get(*slot)
@@ -326,18 +343,22 @@ impl Engine {
             return;
         };
         flow.out.release(step.release);
-        flow.wake = step.wake;
+        flow.wake = step.wake.map(Into::into);
         self.note_hold(key);
         let Some(flow) = self.flows.get_mut(key) else {
             return;
         };
+        let mut pending = flow.take_findings();
         Self::report(
             &mut self.events,
             &mut self.notices,
             &mut flow.record,
-            &mut flow.pending,
+            &mut pending,
             time,
         );
+        if !pending.is_empty() {
+            flow.asked.get_or_insert_default().findings = pending;
+        }
         match step.gate {
             Gate::Open => {
                 // Before anything that the name came with leaves.
@@ -357,7 +378,7 @@ impl Engine {
                 self.ask_about(key, verdict);
             }
             Gate::Block(verdict) => {
-                let pending = std::mem::take(&mut flow.pending);
+                let pending = flow.take_findings();
                 Self::tell_findings(&mut self.events, &flow.record, pending, &verdict, time);
                 flow.record.verdict = verdict;
                 self.block(key);
@@ -369,8 +390,8 @@ impl Engine {
     fn note_hold(&mut self, key: Key) {
         if let Some(flow) = self.flows.get_mut(key) {
             let held = flow.out.held().len();
-            let (app, before) = (flow.app, std::mem::replace(&mut flow.noted, held));
-            self.note_held(app, before, held);
+            let (app, before) = (flow.app, std::mem::replace(&mut flow.noted, held as u32));
+            self.note_held(app, before as usize, held);
         }
     }
 
@@ -411,7 +432,7 @@ impl Engine {
         if self
             .flows
             .get(key)
-            .is_some_and(|flow| flow.tcp.fin_seen() && !flow.finished && flow.wait == Wait::Nothing)
+            .is_some_and(|flow| flow.tcp.fin_seen() && !flow.finished && flow.wait.is_none())
         {
             if let Some(flow) = self.flows.get_mut(key) {
                 flow.finished = true;
@@ -446,7 +467,7 @@ impl Engine {
         if flow.is_over() {
             if flow.tcp.ack_is_due() {
                 let (seq, ack) = flow.tcp.reset_numbers();
-                let pair = flow.record.pair;
+                let pair = flow.record.pair();
                 self.bare_segment(pair, seq, ack, Flags::ACK);
             }
             self.end_flow(key, false);
@@ -486,15 +507,15 @@ impl Engine {
         let Some(flow) = self.flows.get_mut(key) else {
             return;
         };
-        if flow.armed != Some(at) {
+        if flow.armed != Some(at.into()) {
             return;
         }
         flow.armed = None;
-        if matches!(flow.wait, Wait::Owner { until } if until <= now) {
+        if matches!(flow.wait(), Wait::Owner { until } if until <= now) {
             self.tcp_owner(key, Vec::new());
             return;
         }
-        if flow.parked_until.is_some_and(|until| until <= now) && flow.tcp.is_parked() {
+        if flow.parked_until.is_some_and(|until| until <= now.into()) && flow.tcp.is_parked() {
             let opened = flow.opened;
             flow.record.failure = opened.then_some(Failure::Timeout);
             return match flow.record.via.is_some() && opened {
@@ -505,7 +526,7 @@ impl Engine {
         if flow.tcp.expire(now) == Expiry::GiveUp {
             return self.end_flow(key, true);
         }
-        if flow.wake.is_some_and(|at| at <= now) && flow.wait == Wait::Nothing {
+        if flow.wake.is_some_and(|at| at <= now.into()) && flow.wait.is_none() {
             flow.wake = None;
             self.consult(key, |stream, held, cx| stream.pause(held, cx));
         }
@@ -570,7 +591,7 @@ impl Engine {
     /// The ends of the app's connection that a stream socket belongs to.
     pub(crate) fn pair_of(&self, socket: SocketId) -> Option<Pair> {
         let flow = self.flows.get(self.flow_of(socket)?)?;
-        Some(flow.record.pair)
+        Some(flow.record.pair())
     }
 
     pub(super) fn tcp_send_parts<'a>(
@@ -686,7 +707,7 @@ impl Engine {
                 self.transmits.pop_front();
                 continue;
             };
-            let pair = flow.record.pair.reversed();
+            let pair = flow.record.pair().reversed();
             let own = (self.config.mtu - if pair.dst.is_ipv4() { 40 } else { 60 }) as u16;
             let longest = match self.offload {
                 true => LONGEST - wire::MAX_HEADER,
@@ -746,12 +767,12 @@ impl Engine {
         let Some(flow) = self.flows.get(key) else {
             return 0;
         };
-        if matches!(flow.wait, Wait::Question { .. }) {
+        if matches!(flow.wait(), Wait::Question { .. }) {
             return 0;
         }
         let window = self
             .budget
-            .window(flow.round, self.segment_size(flow.record.pair));
+            .window(flow.round, self.segment_size(flow.record.pair()));
         if self.buffered > self.limits.buffers_total / 2 && flow.out.len() > 0 {
             return 0;
         }
@@ -775,14 +796,11 @@ impl Engine {
         let Some(mut flow) = self.take_flow(key, reset) else {
             return;
         };
-        let pending = std::mem::take(&mut flow.pending);
-        Self::tell_unsettled(
-            &mut self.events,
-            &mut flow.record,
-            pending,
-            &flow.asking,
-            time,
-        );
+        if let Some(asked) = flow.asked.take() {
+            let asking = asked.verdict.unwrap_or(flow.record.verdict.clone());
+            let (events, record) = (&mut self.events, &mut flow.record);
+            Self::tell_unsettled(events, record, asked.findings, &asking, time);
+        }
         self.events.push_back(flow.record.flow_event(time));
     }
 
@@ -794,21 +812,21 @@ impl Engine {
     fn take_flow(&mut self, key: Key, reset: bool) -> Option<TcpFlow> {
         self.unpark(key);
         let mut flow = self.flows.remove(key)?;
-        self.by_pair.remove(&flow.record.pair);
+        self.by_pair.remove(&flow.record.pair(), key);
         match flow.opened {
             true => self.close_socket(flow.socket, reset),
             false => self.sockets.forget(flow.socket),
         }
         self.buffered -= flow.out.len();
         self.early -= flow.tcp.early_weight();
-        self.note_held(flow.app, flow.noted, 0);
+        self.note_held(flow.app, flow.noted as usize, 0);
         self.apps.leave(flow.app);
         flow.out.discard(&mut self.spare);
         flow.tcp.release(&mut self.pool);
         if !reset && flow.closed_first {
             let at = self.now.mono + TimeWaits::LENGTH;
             self.time_waits
-                .insert(flow.record.pair, flow.tcp.reset_numbers(), at);
+                .insert(flow.record.pair(), flow.tcp.reset_numbers(), at);
             if let Some(at) = self.time_waits.deadline() {
                 self.timers
                     .arm(TimerKey::TimeWait, at, &mut self.time_waits.armed);
@@ -839,9 +857,18 @@ impl Engine {
 fn room(limits: &Limits, apps: &Apps, held: usize, flow: &TcpFlow) -> usize {
     let total = limits.hold_total.saturating_sub(held);
     let app = apps.room(flow.app, limits.hold_per_app);
-    let free = total.min(app).saturating_add(flow.noted);
+    let free = total.min(app).saturating_add(flow.noted as usize);
     limits.hold_per_flow.min(free)
 }
 
 /// The part of the limit on buffers that bytes before their turn may fill.
 const EARLY_SHARE: usize = 4;
+
+#[cfg(test)]
+mod sizes {
+    #[test]
+    fn print() {
+        use std::mem::size_of as s;
+        eprintln!("TcpFlow {} Stream {} Record {} Tcp {} Out {} opt {}", s::<super::TcpFlow>(), s::<super::Stream>(), s::<super::Record>(), s::<super::Tcp>(), s::<super::Out>(), s::<Option<super::TcpFlow>>());
+    }
+}

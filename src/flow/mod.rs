@@ -15,7 +15,7 @@ pub(crate) use idle::Idle;
 pub(crate) use pool::Pool;
 pub(crate) use slab::{Key, Slab};
 pub(crate) use tcp::{Expiry, NoRoom, Tcp};
-pub(crate) use timer::{Timers, still_due};
+pub(crate) use timer::{Moment, Timers, still_due};
 
 /// Whether sequence number `a` comes before `b` (RFC 9293 section 3.4, modulo 2³²).
 pub(crate) fn before(a: u32, b: u32) -> bool {

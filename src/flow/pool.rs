@@ -2,9 +2,20 @@
 
 /// Hands out chunks of [`Pool::CHUNK`] bytes up to a total, and takes them back.
 pub(crate) struct Pool {
-    free: Vec<Box<[u8]>>,
+    free: Vec<Box<Chunk>>,
     out: usize,
     most: usize,
+}
+
+/// A chunk, and what of it is in use; a flow's chunks form a list.
+pub(crate) struct Chunk {
+    /// [`Pool::CHUNK`] bytes.
+    pub(super) bytes: Box<[u8]>,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Where filling stops: a multiple of the segment size, so that no segment is cut short at a chunk's end.
+    pub(super) limit: usize,
+    pub(super) next: Option<Box<Chunk>>,
 }
 
 impl Pool {
@@ -41,23 +52,30 @@ impl Pool {
         (bytes / Self::CHUNK).max(1)
     }
 
-    /// A chunk with unspecified content; `None` while all are out.
-    pub(crate) fn take(&mut self) -> Option<Box<[u8]>> {
+    /// An empty chunk, whose bytes are unspecified; `None` while all are out.
+    pub(crate) fn take(&mut self) -> Option<Box<Chunk>> {
         if self.out >= self.most {
             return None;
         }
         self.out += 1;
-        Some(
-            self.free
-                .pop()
-                .unwrap_or_else(|| vec![0; Self::CHUNK].into_boxed_slice()),
-        )
+        let fresh = || {
+            Box::new(Chunk {
+                bytes: vec![0; Self::CHUNK].into_boxed_slice(),
+                start: 0,
+                end: 0,
+                limit: Self::CHUNK,
+                next: None,
+            })
+        };
+        Some(self.free.pop().unwrap_or_else(fresh))
     }
 
-    /// Takes a chunk back.
-    pub(crate) fn give(&mut self, chunk: Box<[u8]>) {
+    /// Takes a chunk back, without those that follow it in a list.
+    pub(crate) fn give(&mut self, mut chunk: Box<Chunk>) {
         self.out -= 1;
         if self.free.len() < Self::SPARE {
+            (chunk.start, chunk.end, chunk.limit) = (0, 0, Self::CHUNK);
+            chunk.next = None;
             self.free.push(chunk);
         }
     }

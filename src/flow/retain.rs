@@ -1,22 +1,12 @@
 //! Bytes on their way to the app, kept until it acknowledges them.
 
-use std::collections::VecDeque;
+use super::{Pool, pool::Chunk};
 
-use super::Pool;
-
-/// A queue of bytes in chunks of a [`Pool`]; empty, it owns none.
+/// A queue of bytes in chunks of a [`Pool`]; empty, it owns nothing.
 #[derive(Default)]
 pub(crate) struct Retain {
-    chunks: VecDeque<Chunk>,
+    first: Option<Box<Chunk>>,
     len: usize,
-}
-
-struct Chunk {
-    bytes: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// Where filling stops: a multiple of the segment size, so that no segment is cut short at a chunk's end.
-    limit: usize,
 }
 
 /// A contiguous run of retained bytes.
@@ -45,32 +35,22 @@ impl Retain {
         segment: usize,
         pool: &mut Pool,
     ) -> Option<&mut [u8]> {
-        let full = self
-            .chunks
-            .back()
-            .is_none_or(|chunk| chunk.end == chunk.limit);
+        let full = self.last().is_none_or(|chunk| chunk.end == chunk.limit);
         if full {
-            let bytes = pool.take()?;
-            let limit = if segment <= bytes.len() {
-                bytes.len() / segment * segment
-            } else {
-                bytes.len()
-            };
-            self.chunks.push_back(Chunk {
-                bytes,
-                start: 0,
-                end: 0,
-                limit,
-            });
+            let mut chunk = pool.take()?;
+            if segment <= chunk.limit {
+                chunk.limit = chunk.limit / segment * segment;
+            }
+            *self.end() = Some(chunk);
         }
-        let chunk = self.chunks.back_mut()?;
+        let chunk = self.last()?;
         let end = chunk.limit.min(chunk.end.saturating_add(most));
         chunk.bytes.get_mut(chunk.end..end)
     }
 
     /// The first `n` bytes of the last [`Retain::room`] have been filled.
     pub(crate) fn fill(&mut self, n: usize) {
-        if let Some(chunk) = self.chunks.back_mut() {
+        if let Some(chunk) = self.last() {
             let n = n.min(chunk.limit - chunk.end);
             chunk.end += n;
             self.len += n;
@@ -81,31 +61,29 @@ impl Retain {
     pub(crate) fn consume(&mut self, n: usize, pool: &mut Pool) {
         let mut left = n.min(self.len);
         self.len -= left;
-        while let Some(chunk) = self.chunks.front_mut() {
+        while let Some(chunk) = &mut self.first {
             let here = left.min(chunk.end - chunk.start);
             chunk.start += here;
             left -= here;
             if chunk.start < chunk.end || (chunk.end < chunk.limit && self.len > 0) {
                 break;
             }
-            if let Some(chunk) = self.chunks.pop_front() {
-                pool.give(chunk.bytes);
-            }
+            self.drop_first(pool);
         }
     }
 
     /// Gives every chunk back.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.len = 0;
-        for chunk in self.chunks.drain(..) {
-            pool.give(chunk.bytes);
+        while self.first.is_some() {
+            self.drop_first(pool);
         }
     }
 
     /// The longest contiguous run from `offset` on, at most `most` bytes.
     pub(crate) fn place(&self, offset: usize, most: usize) -> Place {
         let mut offset = offset;
-        for (index, chunk) in self.chunks.iter().enumerate() {
+        for (index, chunk) in self.chunks().enumerate() {
             let here = chunk.end - chunk.start;
             if offset < here {
                 let start = chunk.start + offset;
@@ -122,10 +100,38 @@ impl Retain {
 
     /// The bytes of a place found since the last change.
     pub(crate) fn bytes(&self, place: Place) -> &[u8] {
-        let chunk = self.chunks.get(place.chunk);
+        let chunk = self.chunks().nth(place.chunk);
         chunk
             .and_then(|chunk| chunk.bytes.get(place.start..place.end))
             .unwrap_or(&[])
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = &Chunk> {
+        std::iter::successors(self.first.as_deref(), |chunk| chunk.next.as_deref())
+    }
+
+    fn last(&mut self) -> Option<&mut Chunk> {
+        let mut chunk = self.first.as_deref_mut()?;
+        while chunk.next.is_some() {
+            chunk = chunk.next.as_deref_mut()?;
+        }
+        Some(chunk)
+    }
+
+    /// Where the list goes on.
+    fn end(&mut self) -> &mut Option<Box<Chunk>> {
+        let mut end = &mut self.first;
+        while let Some(chunk) = end {
+            end = &mut chunk.next;
+        }
+        end
+    }
+
+    fn drop_first(&mut self, pool: &mut Pool) {
+        if let Some(mut chunk) = self.first.take() {
+            self.first = chunk.next.take();
+            pool.give(chunk);
+        }
     }
 }
 
@@ -152,7 +158,7 @@ mod tests {
             retain.consume(place.len(), &mut pool);
         }
         assert_eq!(read, sent);
-        assert!(retain.chunks.is_empty(), "an idle flow owns no chunk");
+        assert!(retain.first.is_none(), "an idle flow owns no chunk");
         assert_eq!(std::iter::from_fn(|| pool.take()).count(), 4);
     }
 

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 /// Smoothed round-trip time of one flow's tun side, and the timeout that follows from it.
+///
+/// Times are microseconds: a timeout of more than a minute is none.
 pub(crate) struct Rtt {
-    smoothed: Option<Duration>,
-    variation: Duration,
-    timeout: Duration,
-    backoff: u32,
+    /// 0 before the first sample.
+    smoothed: u32,
+    variation: u32,
+    timeout: u32,
+    backoff: u8,
 }
 
 impl Rtt {
@@ -19,43 +22,46 @@ impl Rtt {
 
     pub(crate) fn new() -> Self {
         Self {
-            smoothed: None,
-            variation: Duration::ZERO,
-            timeout: Self::INITIAL,
+            smoothed: 0,
+            variation: 0,
+            timeout: micros(Self::INITIAL),
             backoff: 0,
         }
     }
 
     /// Takes in a sample of a segment that was sent once (Karn's algorithm).
     pub(crate) fn sample(&mut self, rtt: Duration) {
-        let smoothed = match self.smoothed {
-            None => {
-                self.variation = rtt / 2;
-                rtt
-            }
-            Some(smoothed) => {
-                self.variation = (self.variation * 3 + smoothed.abs_diff(rtt)) / 4;
-                (smoothed * 7 + rtt) / 8
-            }
-        };
-        self.smoothed = Some(smoothed);
-        self.timeout = (smoothed + self.variation * 4).max(Self::LEAST);
+        let rtt = micros(rtt.min(Self::MOST)).max(1);
+        if self.smoothed == 0 {
+            self.variation = rtt / 2;
+            self.smoothed = rtt;
+        } else {
+            self.variation = (self.variation * 3 + self.smoothed.abs_diff(rtt)) / 4;
+            self.smoothed = ((self.smoothed * 7 + rtt) / 8).max(1);
+        }
+        self.timeout = (self.smoothed + self.variation * 4).max(micros(Self::LEAST));
     }
 
     /// How long to wait for an acknowledgement now.
     pub(crate) fn timeout(&self) -> Duration {
-        (self.timeout * (1 << self.backoff.min(10))).min(Self::MOST)
+        let timeout = Duration::from_micros(self.timeout.into());
+        (timeout * (1 << self.backoff.min(10))).min(Self::MOST)
     }
 
     /// The wait was in vain.
     pub(crate) fn back_off(&mut self) {
-        self.backoff += 1;
+        self.backoff = self.backoff.saturating_add(1);
     }
 
     /// New data was acknowledged.
     pub(crate) fn progress(&mut self) {
         self.backoff = 0;
     }
+}
+
+/// Of at most a minute, so that eight times as much still fits.
+fn micros(time: Duration) -> u32 {
+    time.as_micros() as u32
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{
-    Pool,
+    Moment, Pool,
     assembler::Assembler,
     before,
     retain::{Place, Retain},
@@ -48,8 +48,9 @@ pub(crate) struct Tcp {
     /// Set while lost segments are being repaired: where that ends.
     recover: Option<u32>,
     rtt: Rtt,
-    timed: Option<(u32, Duration)>,
-    timer: Option<Duration>,
+    /// The sequence number that ends the segment whose round trip is measured, and when it was sent, in microseconds.
+    timed: Option<(u32, u32)>,
+    timer: Option<Moment>,
     /// Timeouts since the app was last heard.
     silent: u32,
     due: Due,
@@ -477,12 +478,12 @@ impl Tcp {
 
     /// When [`Tcp::expire`] wants to be called.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.timer
+        self.timer.map(Into::into)
     }
 
     /// Time has come to `now`.
     pub(crate) fn expire(&mut self, now: Duration) -> Expiry {
-        if self.timer.is_none_or(|at| now < at) {
+        if self.deadline().is_none_or(|at| now < at) {
             return Expiry::Go;
         }
         self.timer = None;
@@ -533,7 +534,8 @@ impl Tcp {
             if let Some((seq, at)) = self.timed
                 && !before(ack, seq)
             {
-                self.rtt.sample(now.saturating_sub(at));
+                let took = micros(now).wrapping_sub(at);
+                self.rtt.sample(Duration::from_micros(took.into()));
                 self.timed = None;
             }
             self.rtt.progress();
@@ -610,7 +612,7 @@ impl Tcp {
     fn sent(&mut self, end: u32, now: Duration) {
         if before(self.snd_max, end) {
             if self.timed.is_none() && self.snd_nxt == self.snd_max {
-                self.timed = Some((end, now));
+                self.timed = Some((end, micros(now)));
             }
             self.snd_max = end;
         }
@@ -621,7 +623,7 @@ impl Tcp {
     }
 
     fn start_timer(&mut self, now: Duration) {
-        self.timer = Some(now + self.rtt.timeout());
+        self.timer = Some((now + self.rtt.timeout()).into());
     }
 
     /// Asks for the app's window when that is all that can be waited for.
@@ -688,4 +690,9 @@ impl Tcp {
         }
         units as u16
     }
+}
+
+/// A moment, for a difference of less than an hour: whoever does not answer for so long was given up.
+fn micros(at: Duration) -> u32 {
+    at.as_micros() as u32
 }

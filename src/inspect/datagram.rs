@@ -131,7 +131,8 @@ impl Stream {
     /// Searches for what began in the datagram before: the end of that, and the beginning of `text`.
     fn scan_between(&mut self, text: &[u8], cx: &mut Context<'_>) {
         let detector = &cx.rules.detector;
-        if !self.between.carried().is_empty() {
+        let between = &mut self.datagrams.get_or_insert_default().between;
+        if !between.carried().is_empty() {
             let near = text.len().min(detector.context());
             let tail = if near < text.len() {
                 Tail::Open
@@ -144,9 +145,9 @@ impl Stream {
                 tail,
                 wire: Wire::Stretch(0),
             };
-            self.between.scan(&piece, detector, &mut self.unit);
+            between.scan(&piece, detector, &mut self.unit);
         }
-        self.between.absorb(text, 0, detector.context());
+        between.absorb(text, 0, detector.context());
     }
 
     fn scan_part(
@@ -184,18 +185,23 @@ impl Stream {
         if self.proto != Proto::Udp {
             return Quic::No;
         }
-        let known = matches!(self.quic, Handshake::Initials(_) | Handshake::Read);
+        let quic = self.datagrams.as_ref().map(|datagrams| &datagrams.quic);
+        let known = matches!(quic, Some(Handshake::Initials(_) | Handshake::Read));
+        let begins = matches!(quic, None | Some(Handshake::None));
         if !sniff::is_long_header(payload) {
             return match known && sniff::is_short_header(payload) {
                 true => Quic::Unread,
                 false => Quic::No,
             };
         }
-        if matches!(self.quic, Handshake::None) {
+        if begins {
             self.tell_opaque(Opaque::Quic, cx);
-            self.quic = Handshake::Unproven(Box::default());
         }
-        let (Handshake::Initials(initials) | Handshake::Unproven(initials)) = &mut self.quic else {
+        let quic = &mut self.datagrams.get_or_insert_default().quic;
+        if begins {
+            *quic = Handshake::Unproven(Box::default());
+        }
+        let (Handshake::Initials(initials) | Handshake::Unproven(initials)) = &mut *quic else {
             return Quic::Unread;
         };
         let before = initials.handshake().len();
@@ -211,18 +217,34 @@ impl Stream {
         if !proven {
             return Quic::No;
         }
-        if said.encrypted && self.opaque != Some(Opaque::Ech) {
-            self.tell_opaque(Opaque::Ech, cx);
-        }
-        self.quic = match std::mem::replace(&mut self.quic, Handshake::Read) {
+        *quic = match std::mem::replace(quic, Handshake::Read) {
             Handshake::Initials(initials) | Handshake::Unproven(initials) if !said.done => {
                 Handshake::Initials(initials)
             }
             _ => Handshake::Read,
         };
+        if said.encrypted && self.opaque != Some(Opaque::Ech) {
+            self.tell_opaque(Opaque::Ech, cx);
+        }
         let names = said.name.as_slice();
         let stops = self.stops(cx) || !names.is_empty() && self.name(names, NameSource::Quic, cx);
         if stops { Quic::Stop } else { Quic::Unread }
+    }
+}
+
+/// What of earlier datagrams bears on the next one.
+pub(super) struct Datagrams {
+    /// The end of the last one, in which a value may begin.
+    between: Scanner,
+    quic: Handshake,
+}
+
+impl Default for Datagrams {
+    fn default() -> Self {
+        Self {
+            between: Scanner::new(Place::Datagram, &[], 0),
+            quic: Handshake::default(),
+        }
     }
 }
 
@@ -238,7 +260,7 @@ enum Quic {
 
 /// How much of a QUIC handshake was read.
 #[derive(Default)]
-pub(super) enum Handshake {
+enum Handshake {
     /// Nothing that looks like one.
     #[default]
     None,

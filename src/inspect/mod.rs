@@ -24,6 +24,7 @@ mod piece;
 mod scanner;
 mod sources;
 mod stream;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod tls;

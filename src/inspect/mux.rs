@@ -7,7 +7,7 @@ use super::{
     deflated::Deflated,
     parcel::{Parcel, Search, Wait},
     patience::{PAUSE, TAIL},
-    stream::{About, Call, Phase, Stream},
+    stream::{self, About, Call, Phase, Stream},
     turn::Turn,
 };
 use crate::{
@@ -32,8 +32,6 @@ pub(super) struct Mux {
     broken: bool,
     broken_at: u64,
     deflated: Deflated,
-    /// What the caller's buffers are swapped for: making one anew asks for memory.
-    scratch: Option<Scratch>,
 }
 
 impl Mux {
@@ -64,7 +62,6 @@ impl Mux {
             broken: false,
             broken_at: 0,
             deflated: Deflated::default(),
-            scratch: None,
         }
     }
 
@@ -85,7 +82,6 @@ impl Mux {
             broken,
             broken_at,
             deflated,
-            scratch: _,
         } = self;
         let at = *read;
         *read += bytes.len() as u64;
@@ -276,11 +272,10 @@ impl Stream {
         call: Call,
         cx: &mut Context<'_>,
     ) -> Turn {
-        let mut scratch = mux.scratch.take().unwrap_or_default();
+        let mut scratch = Scratch::default();
         self.unit.swap_scratch(&mut scratch);
         let turn = self.run_mux(&mut mux, rest, call, &mut scratch, cx);
         self.unit.swap_scratch(&mut scratch);
-        mux.scratch = Some(scratch);
         self.phase = match turn {
             Turn::Go(_) => {
                 self.searched = mux.read;
@@ -338,7 +333,7 @@ impl Stream {
             unread: 0,
             stopped: None,
         };
-        let allowed = &self.allowed;
+        let allowed = stream::allowed(&self.questions);
         let mut keeps =
             |parcel: &mut Parcel| judge.keeps(parcel, &mut wait, allowed, &mut search, cx);
         mux.parcels.done.retain_mut(&mut keeps);
@@ -348,7 +343,7 @@ impl Stream {
         let from = wait.from.map_or(end, |from| from.clamp(self.base, end));
         let release = (from - self.base) as usize;
         if let Some((verdict, kinds)) = judge.stopped {
-            self.asked = kinds;
+            self.questions.get_or_insert_default().asked = kinds;
             self.stop(verdict, About::Content);
             return Turn::Stop(release);
         }

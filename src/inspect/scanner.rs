@@ -8,6 +8,7 @@ use kept::Kept;
 use super::{
     opened::Opened,
     piece::{Piece, Tail},
+    stretches::Stretches,
     unit::{Stands, Unit},
 };
 use crate::{
@@ -21,7 +22,8 @@ use crate::{
 /// What was released is gone but for the last [`Detector::context`] bytes of it, which are carried here.
 pub(super) struct Scanner {
     place: Place,
-    wrappers: Vec<Wrapper>,
+    /// What the text came out of, if it is not what stands on the wire.
+    origin: Option<Box<Origin>>,
     /// Where the place begins, in bytes from the start of the stream.
     start: u64,
     carry: Vec<u8>,
@@ -29,15 +31,13 @@ pub(super) struct Scanner {
     released: u64,
     /// How many of them were part of another text, which was judged by itself.
     inherited: u64,
-    /// Where they stand on the wire, as far as they are carried: text position, and wire position from there on.
-    stretches: Vec<(u64, u64)>,
+    /// Where they stand on the wire, as far as they are carried.
+    stretches: Stretches,
     /// Whether the text began before what is carried.
     cut: bool,
     json: Option<bool>,
     /// Whether the text began as a multipart message.
     multipart: bool,
-    /// Where on the wire all of the text stands, where it came out of a container.
-    point: Option<u64>,
     /// What the text is said to be compressed by, until that is found out.
     hint: Option<Coding>,
     /// Position in the text up to which containers were looked for.
@@ -46,33 +46,44 @@ pub(super) struct Scanner {
     opened: Option<Box<Opened>>,
     /// A container inside encodings that is not whole yet.
     kept: Option<Box<Kept>>,
-    /// What decoders of this text may take of the pool.
-    room: usize,
     /// Position in the text where the first hit ends that what comes next decides on.
     undecided: Option<u64>,
     /// Where the last registered value that was told stands in the text itself.
     told: Range<u64>,
 }
 
+/// What a text came out of.
+struct Origin {
+    /// Outermost first.
+    wrappers: Vec<Wrapper>,
+    /// Where on the wire all of the text stands, where it came out of a container.
+    point: Option<u64>,
+    /// What decoders of this text may take of the pool.
+    room: usize,
+}
+
 impl Scanner {
     pub(super) fn new(place: Place, wrappers: &[Wrapper], start: u64) -> Self {
+        let origin = Origin {
+            wrappers: wrappers.to_vec(),
+            point: None,
+            room: Pool::FLOW,
+        };
         Self {
             place,
-            wrappers: wrappers.to_vec(),
+            origin: (!wrappers.is_empty()).then(|| Box::new(origin)),
             start,
             carry: Vec::new(),
             released: 0,
             inherited: 0,
-            stretches: Vec::new(),
+            stretches: Stretches::default(),
             cut: false,
             json: None,
             multipart: false,
-            point: None,
             hint: None,
             looked: 0,
             opened: None,
             kept: None,
-            room: Pool::FLOW,
             undecided: None,
             told: 0..0,
         }
@@ -80,11 +91,28 @@ impl Scanner {
 
     /// For the text that comes out of a container, which stands at `wire`; its decoders may take `room` bytes of the pool.
     pub(super) fn inside(outer: &Scanner, wrapper: Wrapper, wire: u64, room: usize) -> Self {
-        let mut inner = Self::new(outer.place, &outer.wrappers, outer.start);
-        inner.wrappers.push(wrapper);
-        inner.point = Some(outer.point.unwrap_or(wire));
-        inner.room = room;
-        inner
+        Self {
+            origin: Some(Box::new(Origin {
+                wrappers: [outer.wrappers(), &[wrapper]].concat(),
+                point: Some(outer.point().unwrap_or(wire)),
+                room,
+            })),
+            ..Self::new(outer.place, &[], outer.start)
+        }
+    }
+
+    fn wrappers(&self) -> &[Wrapper] {
+        self.origin.as_ref().map_or(&[], |origin| &origin.wrappers)
+    }
+
+    fn point(&self) -> Option<u64> {
+        self.origin.as_ref()?.point
+    }
+
+    fn room(&self) -> usize {
+        self.origin
+            .as_ref()
+            .map_or(Pool::FLOW, |origin| origin.room)
     }
 
     /// Takes note of what the whole text is said to be compressed by. It is tried, and forgotten if it is not so.
@@ -258,13 +286,7 @@ impl Scanner {
             return;
         }
         self.note_multipart(text);
-        let goes_on = self
-            .stretches
-            .last()
-            .is_some_and(|(from, start)| start + (self.released - from) == wire);
-        if !goes_on {
-            self.stretches.push((self.released, wire));
-        }
+        self.stretches.go_on(self.released, wire);
         self.released += text.len() as u64;
         self.carry_on(text, context);
         if let Some(kept) = &mut self.kept {
@@ -277,8 +299,7 @@ impl Scanner {
             .kept
             .as_ref()
             .map_or(first, |kept| first.min(kept.from));
-        let before = self.stretches.partition_point(|(from, _)| *from <= first);
-        self.stretches.drain(..before.saturating_sub(1));
+        self.stretches.forget(first);
     }
 
     fn carry_on(&mut self, text: &[u8], context: usize) {
@@ -295,6 +316,16 @@ impl Scanner {
         self.cut |= drop > 0;
         self.carry.drain(..drop);
         self.carry.extend_from_slice(text);
+    }
+
+    /// The text is over: another may begin at the same place, of which nothing is known yet.
+    pub(super) fn end(&mut self) {
+        if self.released > 0 {
+            *self = Self {
+                origin: self.origin.take(),
+                ..Self::new(self.place, &[], self.start)
+            };
+        }
     }
 
     /// The last bytes that were released.
@@ -324,7 +355,7 @@ impl Scanner {
             open: tail != Tail::Closed,
             json: self.json == Some(true),
             multipart: self.multipart,
-            wrappers: &self.wrappers,
+            wrappers: self.wrappers(),
             hint: self.hint,
             streams: view.streams,
             unfinished: view.unfinished,
@@ -349,7 +380,7 @@ impl Scanner {
             };
             let place = |index: usize| {
                 let at = || view.first + text.origin(index) as isize;
-                let wire = self.point.unwrap_or_else(|| match usize::try_from(at()) {
+                let wire = self.point().unwrap_or_else(|| match usize::try_from(at()) {
                     Ok(at) => piece.wire.at(at),
                     Err(_) => self.carried_at(at().unsigned_abs()),
                 });
@@ -434,13 +465,7 @@ impl Scanner {
     /// Where the byte `back` bytes before what is unreleased is on the wire.
     fn carried_at(&self, back: usize) -> u64 {
         let at = self.released.saturating_sub(back as u64);
-        let after = self.stretches.partition_point(|(from, _)| *from <= at);
-        let (from, wire) = self
-            .stretches
-            .get(after.saturating_sub(1))
-            .copied()
-            .unwrap_or_default();
-        wire + at.saturating_sub(from)
+        self.stretches.wire(at)
     }
 
     fn note_multipart(&mut self, text: &[u8]) {

@@ -1,12 +1,12 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Context, Gate, Notice, Step, datagram::Handshake, message::Message, mux::Mux,
+    Context, Gate, Notice, Step, datagram::Datagrams, message::Message, mux::Mux,
     patience::Patience, scanner::Scanner, tls::Tls, turn::Turn, unit::Unit,
 };
 use crate::{
     decode::Effort,
-    event::{Action, Kind, Opaque, Place, Proto, Verdict},
+    event::{Action, Kind, Opaque, Proto, Verdict},
 };
 
 /// Inspection of the outbound direction of one flow.
@@ -30,24 +30,30 @@ pub struct Stream {
     pub(super) connection: Option<Verdict>,
     /// Whether the last turn asked to speak WebSocket from here on.
     pub(super) upgraded: bool,
-    /// Kinds that a person let go in this flow.
-    pub(super) allowed: Vec<Kind>,
-    /// Kinds that the question of the last step is about, with all others in their unit.
-    pub(super) asked: Vec<Kind>,
+    /// What was asked about its content, if anything was.
+    pub(super) questions: Option<Box<Questions>>,
     pub(super) opaque: Option<Opaque>,
     /// Bytes that could not be read and were not told yet.
     pub(super) unread: u64,
-    /// Context between datagrams.
-    pub(super) between: Scanner,
-    pub(super) quic: Handshake,
+    /// What is known of earlier datagrams, once there was one.
+    pub(super) datagrams: Option<Box<Datagrams>>,
+}
+
+/// What a person was asked about a flow's content.
+#[derive(Default)]
+pub(super) struct Questions {
+    /// Kinds that were let go in this flow.
+    pub(super) allowed: Vec<Kind>,
+    /// Kinds that the question of the last step is about, with all others in their unit.
+    pub(super) asked: Vec<Kind>,
 }
 
 /// Whether the stream goes on.
 pub(super) enum State {
     Open,
     /// A question is put: about the connection, or about what was found.
-    Ask(Verdict, About),
-    Block(Verdict),
+    Ask(Box<Verdict>, About),
+    Block(Box<Verdict>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +73,7 @@ pub(super) enum Phase {
     /// Plain bytes; `watched` of them were looked through for the beginning of TLS.
     Raw {
         text: Box<Scanner>,
-        watched: usize,
+        watched: u32,
     },
 }
 
@@ -94,12 +100,10 @@ impl Stream {
             state: State::Open,
             connection: None,
             upgraded: false,
-            allowed: Vec::new(),
-            asked: Vec::new(),
+            questions: None,
             opaque: None,
             unread: 0,
-            between: Scanner::new(Place::Datagram, &[], 0),
-            quic: Handshake::default(),
+            datagrams: None,
         }
     }
 
@@ -126,10 +130,10 @@ impl Stream {
                 self.lent(cx, |stream, cx| stream.resume(about, unreleased, cx))
             }
             (State::Ask(verdict, _), Action::Block) => {
-                self.state = State::Block(Verdict {
+                self.state = State::Block(Box::new(Verdict {
                     action: Action::Block,
-                    ..verdict
-                });
+                    ..*verdict
+                }));
                 self.closed(0)
             }
             (state, Action::Allow | Action::Ask | Action::Block) => {
@@ -177,10 +181,12 @@ impl Stream {
     /// Goes on although the last step was not to.
     pub(super) fn resume(&mut self, about: About, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
         self.state = State::Open;
-        if about == About::Content {
-            for kind in self.asked.drain(..) {
-                if !self.allowed.contains(&kind) {
-                    self.allowed.push(kind);
+        if about == About::Content
+            && let Some(Questions { allowed, asked }) = self.questions.as_deref_mut()
+        {
+            for kind in asked.drain(..) {
+                if !allowed.contains(&kind) {
+                    allowed.push(kind);
                 }
             }
         }
@@ -198,8 +204,8 @@ impl Stream {
     pub(super) fn closed(&self, release: usize) -> Step {
         let gate = match &self.state {
             State::Open => Gate::Open,
-            State::Ask(verdict, _) => Gate::Ask(verdict.clone()),
-            State::Block(verdict) => Gate::Block(verdict.clone()),
+            State::Ask(verdict, _) => Gate::Ask(Verdict::clone(verdict)),
+            State::Block(verdict) => Gate::Block(Verdict::clone(verdict)),
         };
         Step {
             release,
@@ -210,9 +216,10 @@ impl Stream {
 
     /// Judges what was found; says whether the stream stops.
     pub(super) fn stops(&mut self, cx: &mut Context<'_>) -> bool {
-        match self.unit.judge(&self.allowed, cx) {
+        match self.unit.judge(allowed(&self.questions), cx) {
             Some(verdict) => {
-                self.asked = self.unit.kinds().cloned().collect();
+                let kinds = self.unit.kinds().cloned().collect();
+                self.questions.get_or_insert_default().asked = kinds;
                 self.stop(verdict, About::Content);
                 true
             }
@@ -222,8 +229,8 @@ impl Stream {
 
     pub(super) fn stop(&mut self, verdict: Verdict, about: About) {
         self.state = match verdict.action {
-            Action::Block => State::Block(verdict),
-            Action::Ask | Action::Allow => State::Ask(verdict, about),
+            Action::Block => State::Block(Box::new(verdict)),
+            Action::Ask | Action::Allow => State::Ask(Box::new(verdict), about),
         };
     }
 
@@ -276,6 +283,13 @@ impl Stream {
             Phase::Raw { text, watched } => self.raw(text, watched, rest, call, cx),
         }
     }
+}
+
+/// Kinds that a person let go.
+pub(super) fn allowed(questions: &Option<Box<Questions>>) -> &[Kind] {
+    questions
+        .as_deref()
+        .map_or(&[], |questions| questions.allowed.as_slice())
 }
 
 impl fmt::Debug for Stream {

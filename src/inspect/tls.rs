@@ -132,6 +132,7 @@ impl Stream {
             match records.next(&rest[at..]) {
                 Record::Header(take) => at += take,
                 Record::Opaque(take) => {
+                    clear.end();
                     at += take;
                     self.unread += take as u64;
                 }

@@ -223,14 +223,14 @@ impl Stream {
     pub(super) fn raw(
         &mut self,
         mut text: Box<Scanner>,
-        mut watched: usize,
+        mut watched: u32,
         rest: &[u8],
         call: Call,
         cx: &mut Context<'_>,
     ) -> Turn {
         let known = self.known(rest.len());
         let hello = if watched < WATCHED && known < rest.len() {
-            watched += rest.len() - known;
+            watched += (rest.len() - known) as u32;
             find_hello(text.carried(), rest, known)
         } else {
             None
@@ -366,6 +366,6 @@ fn find_hello(carried: &[u8], rest: &[u8], known: usize) -> Option<(Vec<u8>, usi
 }
 
 /// Bytes of a plain stream in which TLS may begin: what comes before it is a greeting.
-const WATCHED: usize = 64 * 1024;
+const WATCHED: u32 = 64 * 1024;
 /// Names of one flow that only the flow itself claims.
 const MOST_CLAIMS: usize = 16;

@@ -10,10 +10,9 @@ use crate::{
 /// What one unit (a message, a datagram, a stretch of a stream) was found to carry.
 #[derive(Default)]
 pub(super) struct Unit {
+    /// Owns nothing until something is found.
     found: Found,
     budget: Budget,
-    /// What reading the units before it took.
-    before: Effort,
     told_budget: bool,
     /// Something could not be followed.
     lost: bool,
@@ -21,9 +20,13 @@ pub(super) struct Unit {
     scratch: Scratch,
 }
 
-/// Findings of a unit: those told, and those since.
+/// Findings of a unit: few units have any.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Found(Option<Box<Findings>>);
+
+/// Findings: those told, and those since.
+#[derive(Debug, Default)]
+struct Findings {
     told: Vec<(u32, Finding)>,
     fresh: Vec<(u32, Finding)>,
     /// What counts only if something registered is found too.
@@ -45,9 +48,8 @@ pub(super) struct Stands {
 impl Unit {
     /// Begins the next unit.
     pub(super) fn renew(&mut self) {
-        self.before = self.effort();
         self.found = Found::default();
-        self.budget = Budget::default();
+        self.budget.renew();
         self.told_budget = false;
         self.lost = false;
     }
@@ -79,7 +81,7 @@ impl Unit {
 
     /// What reading took, from the first unit on.
     pub(super) fn effort(&self) -> Effort {
-        self.before.and(self.budget.effort())
+        self.budget.effort()
     }
 
     pub(super) fn parts(&mut self) -> (&mut Found, &mut Budget, &mut Scratch) {
@@ -98,18 +100,20 @@ impl Unit {
 
     /// The kinds found so far.
     pub(super) fn kinds(&self) -> impl Iterator<Item = &Kind> {
-        self.found.told.iter().map(|(_, finding)| &finding.kind)
+        let told = self.found.0.iter().flat_map(|found| &found.told);
+        told.map(|(_, finding)| &finding.kind)
     }
 
     fn judge_findings(&mut self, allowed: &[Kind], cx: &mut Context<'_>) -> Option<Verdict> {
-        self.found.settle_doubts();
-        if self.found.fresh.is_empty() {
+        let found = self.found.0.as_deref_mut()?;
+        found.settle_doubts();
+        if found.fresh.is_empty() {
             return None;
         }
-        let mut fresh = std::mem::take(&mut self.found.fresh);
+        let mut fresh = std::mem::take(&mut found.fresh);
         fresh.sort_by_key(|(value, finding)| (finding.at, finding.offset, *value));
         let mut kinds: Vec<(Kind, Confidence)> = Vec::new();
-        for (_, finding) in self.found.told.iter().chain(&fresh) {
+        for (_, finding) in found.told.iter().chain(&fresh) {
             let known = (finding.kind.clone(), finding.confidence);
             if !allowed.contains(&finding.kind) && !kinds.contains(&known) {
                 kinds.push(known);
@@ -130,7 +134,7 @@ impl Unit {
                 verdict: verdict.clone(),
             });
         }
-        self.found.told.append(&mut fresh);
+        found.told.append(&mut fresh);
         (verdict.action != Action::Allow).then_some(verdict)
     }
 
@@ -156,9 +160,10 @@ impl Found {
         alone: bool,
         wire: impl FnOnce() -> Stands,
     ) {
+        let found = self.0.get_or_insert_default();
         let same =
             |(_, finding): &(u32, Finding)| finding.hash == sighting.hash && finding.at == at;
-        if self.told.iter().any(same) {
+        if found.told.iter().any(same) {
             return;
         }
         let Stands {
@@ -178,12 +183,14 @@ impl Found {
             field,
         };
         match sighting.part {
-            Some(part) => self.see_part(sighting.value, part, finding),
-            None if alone => keep(&mut self.fresh, sighting.value, finding),
-            None => keep(&mut self.doubtful, sighting.value, finding),
+            Some(part) => found.see_part(sighting.value, part, finding),
+            None if alone => keep(&mut found.fresh, sighting.value, finding),
+            None => keep(&mut found.doubtful, sighting.value, finding),
         }
     }
+}
 
+impl Findings {
     /// Takes an item of a list; enough different ones are a finding where the first of them is.
     fn see_part(&mut self, value: u32, part: u32, finding: Finding) {
         let of_list =

@@ -23,6 +23,8 @@ pub(super) struct Device {
     token: Token,
     /// Whether a read may give something (edge-triggered).
     pub(super) ready: bool,
+    /// Whether the poll instance tells when it does.
+    watched: bool,
     /// When the last one ended, and why.
     lost: Option<(Instant, io::Error)>,
 }
@@ -35,6 +37,7 @@ impl Device {
             file: Some(file),
             token,
             ready: true,
+            watched: true,
             lost: None,
         })
     }
@@ -45,7 +48,7 @@ impl Device {
         let file = register(tun, self.token, registry)?;
         self.offloads = has_headers(&file);
         self.file = Some(file);
-        (self.ready, self.lost) = (true, None);
+        (self.ready, self.watched, self.lost) = (true, true, None);
         Ok(())
     }
 
@@ -71,6 +74,30 @@ impl Device {
         self.lost
             .take_if(|(at, _)| at.elapsed() >= PATIENCE)
             .map(|(_, why)| why)
+    }
+
+    /// Does without being told of packets, which costs every packet a wake-up that nobody waits for: there are more of them
+    /// than a batch takes, and one after the other is read until there is none.
+    pub(super) fn unwatch(&mut self, registry: &Registry) {
+        if let Some(file) = &self.file
+            && std::mem::take(&mut self.watched)
+        {
+            // An error says that it is watched on.
+            let _ = registry.deregister(&mut SourceFd(&file.as_raw_fd()));
+        }
+    }
+
+    /// There is no packet to read: whether there is one is told from now on.
+    pub(super) fn rest(&mut self, registry: &Registry) -> io::Result<()> {
+        self.ready = false;
+        if let Some(file) = &self.file
+            && !std::mem::replace(&mut self.watched, true)
+        {
+            // A packet that came meanwhile is told of at once.
+            let fd = file.as_raw_fd();
+            registry.register(&mut SourceFd(&fd), self.token, Interest::READABLE)?;
+        }
+        Ok(())
     }
 
     /// Reads one packet; with `complete`, as it would be on a wire.

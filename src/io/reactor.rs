@@ -276,11 +276,13 @@ impl Reactor {
     fn read_tun(&mut self) {
         let mut filled = 0;
         let mut end = None;
-        for slot in self.engine.rx_slots() {
+        let slots = self.engine.rx_slots();
+        let full = slots.len();
+        for slot in slots {
             match self.device.read(slot, self.tape.is_on()) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.device.ready = false;
+                    end = self.device.rest(self.poll.registry()).err();
                     break;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => break,
@@ -290,6 +292,9 @@ impl Reactor {
                 }
             }
             filled += 1;
+        }
+        if filled == full {
+            self.device.unwatch(self.poll.registry());
         }
         if let Some(error) = end {
             self.device.lose(error, self.poll.registry());

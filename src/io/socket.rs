@@ -23,7 +23,7 @@ pub(super) struct Upstream {
     /// Stands in the list of sockets to read from.
     pub(super) listed: bool,
     /// What is said to a proxy first, until that is over.
-    handshake: Option<Handshake<Box<dyn Egress>>>,
+    handshake: Option<Box<Handshake<Box<dyn Egress>>>>,
 }
 
 enum End {
@@ -56,7 +56,7 @@ impl Upstream {
     ) -> io::Result<Self> {
         let socket = connecting(to, protect)?;
         Ok(Self {
-            handshake: Some(Handshake::new(exchange)),
+            handshake: Some(Box::new(Handshake::new(exchange))),
             ..Self::new(End::Socket(socket), Kind::Handshaking)
         })
     }

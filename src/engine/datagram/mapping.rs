@@ -278,7 +278,7 @@ impl Engine {
             }
             (true, _) => return self.count("icmp_type"),
         };
-        let back = flow.record.pair.reversed();
+        let back = flow.record.pair().reversed();
         let added = self.control.push(|out| {
             let mut header = [0; MAX_HEADER];
             let n = match echo {

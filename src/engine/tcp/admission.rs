@@ -2,7 +2,7 @@
 
 use std::{collections::hash_map::Entry, io::ErrorKind, net::SocketAddr, sync::Arc};
 
-use super::{PARKED, PROXY, Queued, TcpFlow};
+use super::{PARKED, PROXY, Question, Queued, TcpFlow};
 use crate::{
     engine::{
         Command, Engine, OwnerId, Record, SocketId, Wait, Waiter,
@@ -31,7 +31,6 @@ impl Engine {
         let record = self.record(pair, Proto::Tcp);
         let iss = self.random() as u32;
         let mss = self.segment_size(pair);
-        let asking = record.verdict.clone();
         let key = self.flows.insert_with(|key| TcpFlow {
             record,
             tcp: Tcp::new(syn, iss, mss),
@@ -40,10 +39,8 @@ impl Engine {
             stream: None,
             out: Out::default(),
             opened: false,
-            wait: Wait::Nothing,
-            pending: Vec::new(),
-            asking,
-            gave_up: false,
+            wait: None,
+            asked: None,
             noted: 0,
             parked: true,
             proxied: false,
@@ -55,16 +52,16 @@ impl Engine {
             queued: Queued::default(),
             round: 0,
             wake: None,
-            parked_until: Some(self.now.mono + PARKED),
+            parked_until: Some((self.now.mono + PARKED).into()),
             armed: None,
         });
         self.parked += 1;
-        self.by_pair.insert(pair, key);
+        self.by_pair.insert(&pair, key);
         if self.wants_owner() {
             if let Some(flow) = self.flows.get_mut(key) {
-                flow.wait = Wait::Owner {
+                flow.wait = Some(Box::new(Wait::Owner {
                     until: self.now.mono + Wait::OWNER,
-                };
+                }));
             }
             let flow = OwnerId(Waiter::Tcp(key));
             self.commands.push_back(Command::FindOwner {
@@ -81,9 +78,9 @@ impl Engine {
     /// The owner of a connection is known, or will not be.
     pub(in crate::engine) fn tcp_owner(&mut self, key: Key, owner: Vec<Arc<str>>) {
         if let Some(flow) = self.flows.get_mut(key)
-            && matches!(flow.wait, Wait::Owner { .. })
+            && matches!(flow.wait(), Wait::Owner { .. })
         {
-            flow.wait = Wait::Nothing;
+            flow.wait = None;
             flow.record.facts.app = owner;
             match self
                 .apps
@@ -111,7 +108,7 @@ impl Engine {
         if let Some(flow) = self.flows.get_mut(key)
             && std::mem::take(&mut flow.parked)
         {
-            let dst = flow.record.pair.dst;
+            let dst = flow.record.facts.dst;
             if std::mem::take(&mut flow.proxied)
                 && let Entry::Occupied(mut waiting) = self.proxied.entry(dst)
             {
@@ -154,7 +151,7 @@ impl Engine {
             return;
         };
         if via.is_some() {
-            flow.parked_until = Some(self.now.mono + PROXY);
+            flow.parked_until = Some((self.now.mono + PROXY).into());
         }
         flow.record.via = via;
         if !self.socket_room() {
@@ -184,7 +181,7 @@ impl Engine {
         if flow.record.via.is_none() {
             return true;
         }
-        let waiting = self.proxied.entry(flow.record.pair.dst).or_default();
+        let waiting = self.proxied.entry(flow.record.facts.dst).or_default();
         if *waiting >= MOST_PROXIED {
             return false;
         }
@@ -223,11 +220,13 @@ impl Engine {
         let Some(mut flow) = self.flows.take(key) else {
             return;
         };
-        let asked = self.ask(Waiter::Tcp(key), &flow.record, &flow.pending, &verdict);
-        flow.asking = verdict;
-        flow.wait = Wait::Question {
+        let question = flow.asked.get_or_insert_default();
+        let (waiter, record) = (Waiter::Tcp(key), &flow.record);
+        let asked = self.ask(waiter, record, &question.findings, &verdict);
+        question.verdict = Some(verdict);
+        flow.wait = Some(Box::new(Wait::Question {
             asked: self.now.mono,
-        };
+        }));
         self.flows.put_back(key, flow);
         match asked {
             Asked::Wait => self.arm(key),
@@ -241,13 +240,17 @@ impl Engine {
         let Some(flow) = self.flows.get_mut(key) else {
             return;
         };
-        if !matches!(flow.wait, Wait::Question { .. }) {
+        if !matches!(flow.wait(), Wait::Question { .. }) {
             return;
         }
-        flow.wait = Wait::Nothing;
-        let verdict = settled.verdict(&flow.asking);
-        let pending = std::mem::take(&mut flow.pending);
-        let gave_up = flow.gave_up;
+        flow.wait = None;
+        let Question {
+            findings,
+            verdict,
+            gave_up,
+        } = flow.asked.take().map_or(Question::default(), |asked| *asked);
+        let asking = verdict.unwrap_or(flow.record.verdict.clone());
+        let verdict = settled.verdict(&asking);
         let told = if gave_up {
             Verdict {
                 action: Action::Block,
@@ -256,7 +259,7 @@ impl Engine {
         } else {
             verdict.clone()
         };
-        Self::tell_findings(&mut self.events, &flow.record, pending, &told, time);
+        Self::tell_findings(&mut self.events, &flow.record, findings, &told, time);
         let started = flow.stream.is_some();
         match verdict.action {
             Action::Allow if gave_up => self.block(key),
@@ -280,14 +283,15 @@ impl Engine {
     pub(in crate::engine) fn tcp_still_waits(&self, key: Key) -> bool {
         self.flows
             .get(key)
-            .is_some_and(|flow| !flow.gave_up && matches!(flow.wait, Wait::Question { .. }))
+            .filter(|flow| matches!(flow.wait(), Wait::Question { .. }))
+            .is_some_and(|flow| flow.asked.as_ref().is_none_or(|asked| !asked.gave_up))
     }
 
     /// A flow and what a person is asked about it.
     pub(in crate::engine) fn tcp_pending(&self, key: Key) -> Option<(&Record, &[Finding])> {
-        self.flows
-            .get(key)
-            .map(|flow| (&flow.record, flow.pending.as_slice()))
+        let flow = self.flows.get(key)?;
+        let findings = flow.asked.as_ref().map(|asked| asked.findings.as_slice());
+        Some((&flow.record, findings.unwrap_or_default()))
     }
 
     /// Where a connection to `dst` really goes; `None` where nobody listens.

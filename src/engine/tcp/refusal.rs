@@ -19,7 +19,7 @@ impl Engine {
     pub(super) fn reset_app(&mut self, key: Key) {
         if let Some(flow) = self.flows.get(key) {
             let (seq, ack) = flow.tcp.reset_numbers();
-            self.bare_segment(flow.record.pair, seq, ack, Flags::RST | Flags::ACK);
+            self.bare_segment(flow.record.pair(), seq, ack, Flags::RST | Flags::ACK);
         }
     }
 
@@ -44,7 +44,7 @@ impl Engine {
         let Some(flow) = self.flows.get(key) else {
             return;
         };
-        let pair = flow.record.pair;
+        let pair = flow.record.pair();
         let (_, next) = flow.tcp.reset_numbers();
         let why = match why {
             ErrorKind::NetworkUnreachable => Some(Unreachable::Network),

@@ -41,7 +41,7 @@ impl Scanner {
             .saturating_sub(detector.context() as u64)
             .max(first.min(start));
         let (_, budget, scratch) = unit.parts();
-        let lease = scratch.pool().lease(KEPT).filter(|_| self.room >= KEPT);
+        let lease = scratch.pool().lease(KEPT).filter(|_| self.room() >= KEPT);
         match lease.filter(|_| from >= first) {
             Some(lease) => {
                 self.kept = Some(Box::new(Kept {

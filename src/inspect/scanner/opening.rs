@@ -107,11 +107,11 @@ impl Scanner {
         };
         let (_, budget, scratch) = unit.parts();
         let bytes = Opened::bytes(coding);
-        let lease = scratch.pool().lease(bytes).filter(|_| bytes <= self.room);
-        let shallow = self.wrappers.len() < decode::DEPTH;
+        let lease = scratch.pool().lease(bytes).filter(|_| bytes <= self.room());
+        let shallow = self.wrappers().len() < decode::DEPTH;
         match lease.filter(|_| shallow) {
             Some(lease) => {
-                let room = self.room - bytes;
+                let room = self.room() - bytes;
                 let inner = Scanner::inside(self, coding.wrapper(), wire, room);
                 self.opened = Some(Box::new(Opened::new(coding, start, lease, inner)));
             }
