@@ -2,7 +2,7 @@
 //! the shell what to do.
 //!
 //! The shell reads packets into [`Engine::rx_slots`], calls [`Engine::handle_packets`] for the batch, then drains
-//! [`poll_command`](Engine::poll_command), [`poll_send`](Engine::poll_send), [`poll_datagram`](Engine::poll_datagram),
+//! [`poll_command`](Engine::poll_command), [`poll_send`](Engine::poll_send), [`poll_datagrams`](Engine::poll_datagrams),
 //! [`poll_recv`](Engine::poll_recv), [`poll_packet`](Engine::poll_packet) and [`poll_event`](Engine::poll_event) until
 //! each gives `None`, in this order, before it reads the next batch.
 #![forbid(unsafe_code)]
@@ -243,16 +243,16 @@ pub struct Transmit<'a> {
     pub offload: Offload,
 }
 
-/// A datagram for a socket.
+/// Datagrams for a socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Outgoing<'a> {
+pub struct Outgoing {
     /// Which socket.
     pub socket: SocketId,
-    /// Whom it is for.
+    /// Whom they are for.
     pub to: SocketAddr,
-    /// UDP payload, or an ICMP echo message whose identifier the kernel fills in.
-    pub payload: &'a [u8],
-    /// Whether it must go in one piece: where the path carries less, that is told by [`Engine::handle_unreachable`].
+    /// How many.
+    pub count: usize,
+    /// Whether each must go in one piece: where the path carries less, that is told by [`Engine::handle_unreachable`].
     pub whole: bool,
 }
 
@@ -440,9 +440,12 @@ impl Engine {
         self.tcp_sent(socket, result);
     }
 
-    /// A datagram to send.
-    pub fn poll_datagram(&mut self) -> Option<Outgoing<'_>> {
-        self.datagrams.poll(&self.slots)
+    /// The next datagrams to send, as many as follow each other by one socket to one peer and fit into `payloads`: UDP
+    /// payloads, or one ICMP echo message whose identifier the kernel fills in. All but the last are of the same length,
+    /// the last is no longer, and together they are no longer than a datagram may be: so the kernel can cut them out of
+    /// one message.
+    pub fn poll_datagrams<'a>(&'a mut self, payloads: &mut [IoSlice<'a>]) -> Option<Outgoing> {
+        self.datagrams.poll(&self.slots, payloads)
     }
 
     /// A socket that has room again: whatever it has to read should be read now.

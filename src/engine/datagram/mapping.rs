@@ -314,7 +314,7 @@ impl Engine {
         }
     }
 
-    /// The shell could not send a datagram of [`Engine::poll_datagram`]. Datagrams may be lost; it is counted, and a
+    /// The shell could not send a datagram of [`Engine::poll_datagrams`]. Datagrams may be lost; it is counted, and a
     /// question to a resolver is answered SERVFAIL.
     pub fn datagram_lost(&mut self, socket: SocketId, why: ErrorKind) {
         if why == ErrorKind::WouldBlock {
