@@ -663,7 +663,7 @@ impl Engine {
     }
 
     /// Where what is for `address` goes on the network at hand.
-    fn outward(&self, address: SocketAddr) -> SocketAddr {
+    pub(crate) fn outward(&self, address: SocketAddr) -> SocketAddr {
         self.nat64.map_or(address, |nat64| nat64.outward(address))
     }
 

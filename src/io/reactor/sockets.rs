@@ -202,7 +202,7 @@ impl Reactor {
             return;
         };
         let advanced = match upstream.as_relayed() {
-            Some(relayed) => relayed.advance(&*self.protect),
+            Some(relayed) => relayed.advance(&*self.protect, |at| self.engine.outward(at)),
             None => return,
         };
         let failure = match (advanced, upstream.raw()) {
