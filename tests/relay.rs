@@ -801,6 +801,31 @@ fn datagrams_of_a_batch_go_together_as_far_as_the_kernel_could_cut_them_apart() 
 }
 
 #[test]
+fn datagrams_that_came_together_are_the_apps_one_by_one() {
+    let mut phone = Phone::new("");
+    let remote = "203.0.113.1:5000";
+    phone.udp(APP, remote, b"hello");
+    let socket = phone.sent[0].0;
+    let bytes: Vec<u8> = (0..250u8).collect();
+    for (len, each, lens) in [
+        (250, 100, &[100, 100, 50][..]),
+        (200, 100, &[100, 100]),
+        (100, 100, &[100]),
+        (0, 0, &[0]),
+    ] {
+        phone.engine.datagram_room()[..bytes.len()].copy_from_slice(&bytes);
+        let (from, now) = (remote.parse().unwrap(), phone.clock());
+        phone.engine.handle_datagrams(socket, from, len, each, now);
+        phone.drain();
+        let packets = std::mem::take(&mut phone.packets);
+        let payloads: Vec<_> = packets.iter().map(|packet| &packet[28..]).collect();
+        let came: Vec<_> = payloads.iter().map(|payload| payload.len()).collect();
+        assert_eq!(came, lens);
+        assert_eq!(payloads.concat(), bytes[..len]);
+    }
+}
+
+#[test]
 fn a_port_of_the_resolver_pool_serves_a_number_of_questions_and_closes_when_it_has_nothing_to_do() {
     let mut phone = Phone::new("");
     let answer = |phone: &mut Phone| {

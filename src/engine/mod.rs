@@ -464,16 +464,35 @@ impl Engine {
         self.tcp_received(socket, result);
     }
 
-    /// Room to receive one datagram into.
+    /// Room to receive datagrams of one peer into.
     pub fn datagram_room(&mut self) -> &mut [u8] {
         &mut self.scratch
     }
 
-    /// The first `len` bytes of [`Engine::datagram_room`] came to `socket`.
+    /// As [`Engine::handle_datagrams`], for a single one.
     pub fn handle_datagram(&mut self, socket: SocketId, from: SocketAddr, len: usize, now: Now) {
+        self.handle_datagrams(socket, from, len, len, now);
+    }
+
+    /// The first `len` bytes of [`Engine::datagram_room`] came to `socket`: datagrams of `each` bytes, but for the last,
+    /// which may be shorter.
+    pub fn handle_datagrams(
+        &mut self,
+        socket: SocketId,
+        from: SocketAddr,
+        len: usize,
+        each: usize,
+        now: Now,
+    ) {
         self.now = now;
         match self.sockets.get(socket.0) {
-            Some(Owner::Mapping(key)) => self.inbound_datagram(key, from, len),
+            Some(Owner::Mapping(key)) => {
+                let each = each.max(1);
+                // One at least: a datagram may be empty.
+                for start in (0..len.max(1)).step_by(each) {
+                    self.inbound_datagram(key, from, start..len.min(start + each));
+                }
+            }
             Some(Owner::Dns(index)) => self.dns_reply(index, from, len),
             Some(Owner::Tcp(_)) | None => {}
         }

@@ -8,7 +8,13 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Protect, errqueue, handshake::Handshake, relayed::Relayed, segments, sink::Sink};
+use super::{
+    Protect, errqueue,
+    handshake::Handshake,
+    relayed::Relayed,
+    segments::{self, Received},
+    sink::Sink,
+};
 use crate::{egress::Egress, event::Failure};
 
 /// A non-blocking end and what is known of its readiness (edge-triggered).
@@ -82,6 +88,7 @@ impl Upstream {
         }
         if to.is_none() {
             errqueue::keep(socket.as_fd(), v6)?;
+            segments::join(socket.as_fd());
         }
         Ok(Self {
             connected: to.is_some(),
@@ -249,13 +256,16 @@ impl Upstream {
         sent
     }
 
-    pub(super) fn recv_from(&self, room: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    pub(super) fn recv_from(&self, room: &mut [u8]) -> io::Result<Received> {
         if let End::Relayed(relayed) = &self.end {
-            return relayed.recv_from(room);
+            let (len, from) = relayed.recv_from(room)?;
+            return Ok(Received {
+                len,
+                each: len,
+                from,
+            });
         }
-        let (len, from) = super::reactor::recv_from(self.socket()?.as_fd(), room)?;
-        let from = from.as_socket().ok_or(ErrorKind::InvalidData)?;
-        Ok((len, from))
+        segments::receive(self.socket()?.as_fd(), room)
     }
 
     pub(super) fn shutdown(&mut self) {
