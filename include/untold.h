@@ -55,6 +55,10 @@ typedef struct untold_rules {
   const struct untold_bytes *lists;
   // How many lists.
   size_t list_count;
+  // Texts of the policy's password files, in its order.
+  const struct untold_bytes *passwords;
+  // How many.
+  size_t password_count;
   // 32 bytes that findings are hashed with. Keep them, and hashes stay comparable.
   struct untold_bytes hash_key;
 } untold_rules;

@@ -69,6 +69,10 @@ pub struct untold_rules {
     pub lists: *const untold_bytes,
     /// How many lists.
     pub list_count: usize,
+    /// Texts of the policy's password files, in its order.
+    pub passwords: *const untold_bytes,
+    /// How many.
+    pub password_count: usize,
     /// 32 bytes that findings are hashed with. Keep them, and hashes stay comparable.
     pub hash_key: untold_bytes,
 }

@@ -346,7 +346,11 @@ impl Phone {
     fn first_datagram(&mut self, pair: Pair) -> SocketId {
         self.fill_datagram(0, pair);
         self.engine.handle_packets(1, self.now);
-        while self.engine.poll_datagram().is_some() {}
+        while self
+            .engine
+            .poll_datagrams(&mut [IoSlice::new(&[])])
+            .is_some()
+        {}
         let mut opened = None;
         while let Some(command) = self.engine.poll_command() {
             if let Command::OpenUdp { socket, .. } = command {
@@ -364,8 +368,12 @@ impl Phone {
         }
         self.engine.handle_packets(BATCH, self.now);
         let mut sent = 0;
-        while self.engine.poll_datagram().is_some() {
-            sent += 1;
+        loop {
+            let mut payloads = [IoSlice::new(&[]); BATCH];
+            let Some(outgoing) = self.engine.poll_datagrams(&mut payloads) else {
+                break;
+            };
+            sent += outgoing.count;
         }
         for _ in 0..sent {
             self.engine.datagram_room()[..100].fill(b'd');

@@ -2,7 +2,10 @@
 
 mod phone;
 
-use std::{io::ErrorKind, time::Duration};
+use std::{
+    io::{ErrorKind, IoSlice},
+    time::Duration,
+};
 
 use phone::*;
 use untold::{
@@ -745,9 +748,114 @@ fn datagrams_go_in_one_piece_where_the_app_wants_it_and_fragments_as_they_came()
         slot.bytes[..packet.len()].copy_from_slice(&packet);
         slot.len = packet.len();
         phone.engine.handle_packets(1, now);
-        let whole = phone.engine.poll_datagram().map(|datagram| datagram.whole);
+        let datagram = phone.engine.poll_datagrams(&mut [IoSlice::new(&[])]);
+        let whole = datagram.map(|datagram| datagram.whole);
         assert_eq!(whole, Some(dont_fragment));
     }
+}
+
+#[test]
+fn datagrams_of_a_batch_go_together_as_far_as_the_kernel_could_cut_them_apart() {
+    let (one, other) = ("203.0.113.1:5000", "203.0.113.2:5000");
+    let batch = [
+        (one, 400),
+        (one, 400),
+        (one, 90),
+        (one, 90),
+        (one, 400),
+        (other, 400),
+        (one, 0),
+        (one, 0),
+        (one, 30),
+    ];
+    let mut phone = Phone::new("");
+    for (slot, (to, len)) in phone.engine.rx_slots().iter_mut().zip(batch) {
+        let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
+        let mut header = [0; MAX_HEADER];
+        let n = wire::emit_udp(&mut header, pair(APP, to), &payload);
+        slot.bytes[..n].copy_from_slice(&header[..n]);
+        slot.bytes[n..n + len].copy_from_slice(&payload);
+        slot.len = n + len;
+    }
+    phone.engine.handle_packets(batch.len(), phone.clock());
+    let mut went = Vec::new();
+    loop {
+        let mut payloads = [IoSlice::new(&[]); 64];
+        let Some(out) = phone.engine.poll_datagrams(&mut payloads) else {
+            break;
+        };
+        let lens: Vec<_> = payloads[..out.count].iter().map(|p| p.len()).collect();
+        went.push((out.to.to_string(), lens));
+    }
+    let expected: [(_, &[_]); 6] = [
+        (one, &[400, 400, 90]),
+        (one, &[90]),
+        (one, &[400]),
+        (other, &[400]),
+        (one, &[0]),
+        (one, &[0]),
+    ];
+    let expected = expected.map(|(to, lens)| (to.to_string(), lens.to_vec()));
+    assert_eq!(went[..6], expected);
+    assert_eq!(went[6..], [(one.to_string(), vec![30])]);
+}
+
+#[test]
+fn datagrams_that_came_together_are_the_apps_one_by_one() {
+    let mut phone = Phone::new("");
+    let remote = "203.0.113.1:5000";
+    phone.udp(APP, remote, b"hello");
+    let socket = phone.sent[0].0;
+    let bytes: Vec<u8> = (0..250u8).collect();
+    for (len, each, lens) in [
+        (250, 100, &[100, 100, 50][..]),
+        (200, 100, &[100, 100]),
+        (100, 100, &[100]),
+        (0, 0, &[0]),
+    ] {
+        phone.engine.datagram_room()[..bytes.len()].copy_from_slice(&bytes);
+        let (from, now) = (remote.parse().unwrap(), phone.clock());
+        phone.engine.handle_datagrams(socket, from, len, each, now);
+        phone.drain();
+        let packets = std::mem::take(&mut phone.packets);
+        let payloads: Vec<_> = packets.iter().map(|packet| &packet[28..]).collect();
+        let came: Vec<_> = payloads.iter().map(|payload| payload.len()).collect();
+        assert_eq!(came, lens);
+        assert_eq!(payloads.concat(), bytes[..len]);
+    }
+}
+
+#[test]
+fn a_port_of_the_resolver_pool_serves_a_number_of_questions_and_closes_when_it_has_nothing_to_do() {
+    let mut phone = Phone::new("");
+    let answer = |phone: &mut Phone| {
+        phone.udp(APP, RESOLVER, &query(7, "host.example"));
+        let (socket, to, asked) = phone.sent.pop().expect("the question is passed on");
+        let answer = reply(&asked, [203, 0, 113, 9]);
+        phone.engine.datagram_room()[..answer.len()].copy_from_slice(&answer);
+        let now = phone.clock();
+        let engine = &mut phone.engine;
+        engine.handle_datagram(socket, to, answer.len(), now);
+        phone.drain();
+        socket
+    };
+    let closes = |phone: &Phone| {
+        let commands = phone.commands.iter();
+        let closed = commands.filter(|command| matches!(command, Command::Close { .. }));
+        closed.count()
+    };
+    let mut asked = std::collections::BTreeMap::<_, usize>::new();
+    for _ in 0..3_000 {
+        *asked.entry(answer(&mut phone)).or_default() += 1;
+    }
+    assert!(asked.values().all(|questions| *questions <= 64));
+    let open = asked.len() - closes(&phone);
+    assert!((1..=16).contains(&open), "{open} are open");
+    assert!(asked.len() < 100, "each serves more than one question");
+    phone.wait(Duration::from_millis(1_100));
+    assert_eq!(closes(&phone), asked.len(), "none stays open for nothing");
+    let last = answer(&mut phone);
+    assert!(!asked.contains_key(&last));
 }
 
 #[test]

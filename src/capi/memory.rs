@@ -49,9 +49,12 @@ impl untold_rules {
         // SAFETY: the caller's promise.
         let lists = unsafe { array(self.lists, self.list_count) };
         // SAFETY: as above.
-        let lists = lists
+        let passwords = unsafe { array(self.passwords, self.password_count) };
+        // SAFETY: as above.
+        let files = lists
             .iter()
-            .map(|list| unsafe { list.get() }.to_vec())
+            .chain(passwords)
+            .map(|file| unsafe { file.get() }.to_vec())
             .collect();
         // SAFETY: as above.
         unsafe {
@@ -59,7 +62,7 @@ impl untold_rules {
                 identity: self.identity.text()?,
                 policy: self.policy.text()?,
                 answers: self.answers.text()?,
-                lists,
+                files,
             })
         }
     }
@@ -113,3 +116,39 @@ pub(super) unsafe fn required_mut<'a, T>(pointer: *mut T) -> Result<&'a mut T, &
 }
 
 pub(super) const NULL: &str = "a pointer is null";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_read_after_the_lists() {
+        let [policy, list, password] = [
+            "[[list]]\nname = \"ads\"\nsource = \"ads.txt\"\nformat = \"domains\"\naction = \"block\"\n\
+             [[proxy]]\nname = \"office\"\ntype = \"http\"\naddress = \"192.0.2.1:3128\"\nuser = \"ada\"\n\
+             password_file = \"office.pass\"\n",
+            "tracker.example\n",
+            "hunter2\n",
+        ]
+        .map(|text| untold_bytes::of(text.as_bytes()));
+        let none = untold_bytes::of(&[]);
+        let mut rules = untold_rules {
+            identity: none,
+            policy,
+            answers: none,
+            lists: &raw const list,
+            list_count: 1,
+            passwords: &raw const password,
+            password_count: 1,
+            hash_key: untold_bytes::of(&[7; 32]),
+        };
+        // SAFETY: every pointer is to something above, with its length.
+        let read = unsafe { rules.read() };
+        let (read, _) = read.unwrap_or_else(|_| panic!("it is a good policy"));
+        let (proxy, _) = read.policy.proxies().next().expect("there is one");
+        assert!(proxy.login.is_some());
+        rules.password_count = 0;
+        // SAFETY: as above.
+        assert!(unsafe { rules.read() }.is_err());
+    }
+}

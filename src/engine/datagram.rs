@@ -5,6 +5,7 @@ mod mapping;
 
 use std::{
     collections::{HashMap, VecDeque},
+    io::IoSlice,
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -119,6 +120,8 @@ impl Flow {
 pub(crate) const ECHO: u16 = 7;
 /// Bytes of a probe at most.
 const MOST_PROBE: usize = 64;
+/// Bytes of datagrams that go at once: as much as one may carry, over IPv4.
+const MOST_AT_ONCE: usize = 65_507;
 /// Packets of one flow that wait for an owner or an answer.
 const MOST_PACKETS: usize = 8;
 /// A question that is open longer than this is nobody's.
@@ -147,26 +150,50 @@ impl Datagrams {
         }
     }
 
-    pub(super) fn poll<'a>(&'a mut self, slots: &'a [Slot]) -> Option<Outgoing<'a>> {
-        let Queued {
-            socket,
-            to,
-            payload,
-            whole,
-        } = self.queue.pop_front()?;
-        let payload = match payload {
-            Payload::Slot(slot, span) => slots.get(slot).map_or(&[][..], |slot| slot.get(span)),
+    pub(super) fn poll<'a>(
+        &'a mut self,
+        slots: &'a [Slot],
+        payloads: &mut [IoSlice<'a>],
+    ) -> Option<Outgoing> {
+        let (room, others) = payloads.split_first_mut()?;
+        let first = self.queue.pop_front()?;
+        let mut outgoing = Outgoing {
+            socket: first.socket,
+            to: first.to,
+            count: 1,
+            whole: first.whole,
+        };
+        let (slot, span) = match first.payload {
+            Payload::Slot(slot, span) => (slot, span),
             Payload::Own(bytes) => {
                 self.current = bytes;
-                &self.current
+                *room = IoSlice::new(&self.current);
+                return Some(outgoing);
             }
         };
-        Some(Outgoing {
-            socket,
-            to,
-            payload,
-            whole,
-        })
+        let bytes = |slot: usize, span| slots.get(slot).map_or(&[][..], |slot| slot.get(span));
+        *room = IoSlice::new(bytes(slot, span));
+        let (length, mut total) = (span.len(), span.len());
+        for room in others {
+            let Some(next) = self.queue.front() else {
+                break;
+            };
+            let &Payload::Slot(slot, span) = &next.payload else {
+                break;
+            };
+            let alike = (next.socket, next.to, next.whole) == (first.socket, first.to, first.whole);
+            total += span.len();
+            if !alike || !(1..=length).contains(&span.len()) || total > MOST_AT_ONCE {
+                break;
+            }
+            *room = IoSlice::new(bytes(slot, span));
+            outgoing.count += 1;
+            self.queue.pop_front();
+            if span.len() < length {
+                break;
+            }
+        }
+        Some(outgoing)
     }
 
     pub(super) fn push(

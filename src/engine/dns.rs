@@ -22,7 +22,7 @@ use crate::{
     wire::{self, Datagram, MAX_HEADER, Pair},
 };
 pub(super) use message::question;
-use message::{Refusal, refuse, server_failure};
+use message::{Refusal, refuse, section, server_failure};
 
 /// Questions under way, and the sockets they went out by.
 pub(super) struct Dns {
@@ -38,7 +38,19 @@ pub(super) struct Dns {
 struct Upstream {
     socket: Key,
     to: SocketAddr,
+    /// Questions that wait for their replies.
     open: usize,
+    /// Questions that went out by it.
+    asked: usize,
+    /// Since when nobody waits.
+    idle: Duration,
+}
+
+impl Upstream {
+    /// When it closes, if nobody asks by it before.
+    fn deadline(&self) -> Option<Duration> {
+        (self.open == 0).then(|| self.idle + Dns::LINGER)
+    }
 }
 
 struct Question {
@@ -55,14 +67,18 @@ struct Question {
 impl Question {
     /// The question section, to compare with the reply's (RFC 5452 section 9.1).
     fn section(&self) -> &[u8] {
-        question(&self.message).map_or(&[], |(_, section)| section)
+        section(&self.message).unwrap_or_default()
     }
 }
 
 impl Dns {
-    /// Sockets at most, each on a port of the kernel's choice: 4 bits of entropy beside the id's 16, and ports change
-    /// whenever a socket has had nothing to do.
+    /// Sockets at most, each on a port of the kernel's choice: 4 bits of entropy beside the id's 16 for who knows all
+    /// ports, which nobody has the time to find out (RFC 5452 section 9.2).
     pub(super) const POOL: usize = 16;
+    /// Questions that go out by one port.
+    const MOST_BY_PORT: usize = 64;
+    /// How long a port that nobody waits at stays open for the next question.
+    const LINGER: Duration = Duration::from_secs(1);
     /// Questions under way at most.
     const MOST: usize = 4_096;
     /// How long a reply is waited for.
@@ -83,6 +99,7 @@ impl Dns {
             order,
             asked,
             armed,
+            pool,
             ..
         } = self;
         // Questions that were answered are passed over.
@@ -92,8 +109,9 @@ impl Dns {
         {
             order.pop_front();
         }
-        let deadline = order.front().map(|(until, _)| *until);
-        still_due(armed, at, deadline)
+        let waiting = order.front().map(|(until, _)| *until);
+        let idle = pool.iter().flatten().filter_map(Upstream::deadline);
+        still_due(armed, at, idle.chain(waiting).min())
     }
 }
 
@@ -210,6 +228,9 @@ impl Engine {
         // Each keeps the time that it has, and deadlines stand in order.
         questions.sort_by_key(|question| question.asked);
         self.dns.order.clear();
+        for index in 0..self.dns.pool.len() {
+            self.dns_close(index);
+        }
         for question in questions {
             let (flow, pair, id) = (question.flow, question.pair, question.id);
             let failure = server_failure(id, question.section());
@@ -250,24 +271,7 @@ impl Engine {
             .config
             .resolvers
             .get(again % self.config.resolvers.len())?;
-        let pool = self.sockets.reserved();
-        let mut index = (self.random() % pool as u64) as usize;
-        // A socket talks to one resolver: look for one that is free or talks to this one.
-        for _ in 0..pool {
-            match self.dns.pool.get(index)? {
-                Some(upstream) if upstream.to != to => index = (index + 1) % pool,
-                _ => break,
-            }
-        }
-        if self
-            .dns
-            .pool
-            .get(index)?
-            .as_ref()
-            .is_some_and(|upstream| upstream.to != to)
-        {
-            return None;
-        }
+        let index = self.dns_place(to)?;
         if self.dns.pool.get(index)?.is_none() {
             let socket = self.sockets.insert(Owner::Dns(index));
             let open = Command::OpenUdp {
@@ -280,14 +284,48 @@ impl Engine {
                 socket,
                 to,
                 open: 0,
+                asked: 0,
+                idle: self.now.mono,
             });
         }
         let mut id = self.random() as u16;
         while self.dns.asked.contains_key(&(index, id)) {
             id = self.random() as u16;
         }
-        self.dns.pool.get_mut(index)?.as_mut()?.open += 1;
+        let upstream = self.dns.pool.get_mut(index)?.as_mut()?;
+        upstream.open += 1;
+        upstream.asked += 1;
         Some((index, id))
+    }
+
+    /// A place of the pool for a question to `to`, by chance: one that is free, or whose socket talks to it and has not
+    /// done so often; else one that may be made free; else any that talks to it.
+    fn dns_place(&mut self, to: SocketAddr) -> Option<usize> {
+        let pool = self.sockets.reserved();
+        let first = (self.random() % pool as u64) as usize;
+        let (mut idle, mut worn) = (None, None);
+        for index in (first..pool).chain(0..first) {
+            match self.dns.pool.get(index)? {
+                None => return Some(index),
+                Some(upstream) if upstream.to == to && upstream.asked < Dns::MOST_BY_PORT => {
+                    return Some(index);
+                }
+                Some(upstream) if upstream.open == 0 => idle = idle.or(Some(index)),
+                Some(upstream) if upstream.to == to => worn = worn.or(Some(index)),
+                Some(_) => {}
+            }
+        }
+        if let Some(index) = idle {
+            self.dns_close(index);
+        }
+        idle.or(worn)
+    }
+
+    /// Closes a socket of the pool.
+    fn dns_close(&mut self, index: usize) {
+        if let Some(upstream) = self.dns.pool.get_mut(index).and_then(Option::take) {
+            self.close_socket(upstream.socket, false);
+        }
     }
 
     /// A datagram came to a socket of the pool.
@@ -304,9 +342,9 @@ impl Engine {
             _ => return self.count("dns_reply"),
         };
         let is_reply = message.get(2).is_some_and(|flags| flags & 0x80 != 0);
-        let section = question(message).map(|(_, section)| section);
-        let matches = self.dns.asked.get(&(index, id)).is_some_and(|asked| {
-            expected == Some(from) && is_reply && section == Some(asked.section())
+        let asked = section(message);
+        let matches = self.dns.asked.get(&(index, id)).is_some_and(|question| {
+            expected == Some(from) && is_reply && asked == Some(question.section())
         });
         if !matches {
             return self.count("dns_reply");
@@ -371,7 +409,7 @@ impl Engine {
         }));
     }
 
-    /// Takes a question out; its socket closes with the last one.
+    /// Takes a question out; its socket closes soon after the last one.
     fn dns_forget(&mut self, key: (usize, u16)) -> Option<Question> {
         let question = self.dns.asked.remove(&key)?;
         let app = (question.pair, question.id);
@@ -381,14 +419,14 @@ impl Engine {
                 self.dns.repeats.remove(&app);
             }
         }
-        let place = self.dns.pool.get_mut(key.0)?;
-        if let Some(upstream) = place {
-            upstream.open -= 1;
-            if upstream.open == 0 {
-                let socket = upstream.socket;
-                *place = None;
-                self.close_socket(socket, false);
-            }
+        let upstream = self.dns.pool.get_mut(key.0)?.as_mut()?;
+        upstream.open -= 1;
+        upstream.idle = self.now.mono;
+        let (worn, idle) = (upstream.asked >= Dns::MOST_BY_PORT, upstream.deadline());
+        match idle {
+            Some(_) if worn => self.dns_close(key.0),
+            Some(at) => self.timers.arm(TimerKey::Dns, at, &mut self.dns.armed),
+            None => {}
         }
         Some(question)
     }
@@ -413,6 +451,7 @@ impl Engine {
                 self.datagram_answered(asked.flow, reply.len());
             }
         }
+        self.dns_close(index);
     }
 
     pub(super) fn dns_timeout(&mut self, at: Duration) {
@@ -430,6 +469,14 @@ impl Engine {
             if current {
                 self.count("dns_timeout");
                 self.dns_forget(key);
+            }
+        }
+        for index in 0..self.dns.pool.len() {
+            let upstream = self.dns.pool.get(index).and_then(Option::as_ref);
+            match upstream.and_then(Upstream::deadline) {
+                Some(at) if at <= self.now.mono => self.dns_close(index),
+                Some(at) => self.timers.arm(TimerKey::Dns, at, &mut self.dns.armed),
+                None => {}
             }
         }
     }

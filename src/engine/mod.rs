@@ -2,7 +2,7 @@
 //! the shell what to do.
 //!
 //! The shell reads packets into [`Engine::rx_slots`], calls [`Engine::handle_packets`] for the batch, then drains
-//! [`poll_command`](Engine::poll_command), [`poll_send`](Engine::poll_send), [`poll_datagram`](Engine::poll_datagram),
+//! [`poll_command`](Engine::poll_command), [`poll_send`](Engine::poll_send), [`poll_datagrams`](Engine::poll_datagrams),
 //! [`poll_recv`](Engine::poll_recv), [`poll_packet`](Engine::poll_packet) and [`poll_event`](Engine::poll_event) until
 //! each gives `None`, in this order, before it reads the next batch.
 #![forbid(unsafe_code)]
@@ -245,16 +245,16 @@ pub struct Transmit<'a> {
     pub offload: Offload,
 }
 
-/// A datagram for a socket.
+/// Datagrams for a socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Outgoing<'a> {
+pub struct Outgoing {
     /// Which socket.
     pub socket: SocketId,
-    /// Whom it is for.
+    /// Whom they are for.
     pub to: SocketAddr,
-    /// UDP payload, or an ICMP echo message whose identifier the kernel fills in.
-    pub payload: &'a [u8],
-    /// Whether it must go in one piece: where the path carries less, that is told by [`Engine::handle_unreachable`].
+    /// How many.
+    pub count: usize,
+    /// Whether each must go in one piece: where the path carries less, that is told by [`Engine::handle_unreachable`].
     pub whole: bool,
 }
 
@@ -442,9 +442,12 @@ impl Engine {
         self.tcp_sent(socket, result);
     }
 
-    /// A datagram to send.
-    pub fn poll_datagram(&mut self) -> Option<Outgoing<'_>> {
-        self.datagrams.poll(&self.slots)
+    /// The next datagrams to send, as many as follow each other by one socket to one peer and fit into `payloads`: UDP
+    /// payloads, or one ICMP echo message whose identifier the kernel fills in. All but the last are of the same length,
+    /// the last is no longer, and together they are no longer than a datagram may be: so the kernel can cut them out of
+    /// one message.
+    pub fn poll_datagrams<'a>(&'a mut self, payloads: &mut [IoSlice<'a>]) -> Option<Outgoing> {
+        self.datagrams.poll(&self.slots, payloads)
     }
 
     /// A socket that has room again: whatever it has to read should be read now.
@@ -463,16 +466,35 @@ impl Engine {
         self.tcp_received(socket, result);
     }
 
-    /// Room to receive one datagram into.
+    /// Room to receive datagrams of one peer into.
     pub fn datagram_room(&mut self) -> &mut [u8] {
         &mut self.scratch
     }
 
-    /// The first `len` bytes of [`Engine::datagram_room`] came to `socket`.
+    /// As [`Engine::handle_datagrams`], for a single one.
     pub fn handle_datagram(&mut self, socket: SocketId, from: SocketAddr, len: usize, now: Now) {
+        self.handle_datagrams(socket, from, len, len, now);
+    }
+
+    /// The first `len` bytes of [`Engine::datagram_room`] came to `socket`: datagrams of `each` bytes, but for the last,
+    /// which may be shorter.
+    pub fn handle_datagrams(
+        &mut self,
+        socket: SocketId,
+        from: SocketAddr,
+        len: usize,
+        each: usize,
+        now: Now,
+    ) {
         self.now = now;
         match self.sockets.get(socket.0) {
-            Some(Owner::Mapping(key)) => self.inbound_datagram(key, from, len),
+            Some(Owner::Mapping(key)) => {
+                let each = each.max(1);
+                // One at least: a datagram may be empty.
+                for start in (0..len.max(1)).step_by(each) {
+                    self.inbound_datagram(key, from, start..len.min(start + each));
+                }
+            }
             Some(Owner::Dns(index)) => self.dns_reply(index, from, len),
             Some(Owner::Tcp(_)) | None => {}
         }
@@ -663,7 +685,7 @@ impl Engine {
     }
 
     /// Where what is for `address` goes on the network at hand.
-    fn outward(&self, address: SocketAddr) -> SocketAddr {
+    pub(crate) fn outward(&self, address: SocketAddr) -> SocketAddr {
         self.nat64.map_or(address, |nat64| nat64.outward(address))
     }
 

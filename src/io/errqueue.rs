@@ -60,7 +60,8 @@ pub(super) fn take(socket: BorrowedFd<'_>) -> Option<Refused> {
     None
 }
 
-fn set(
+/// Sets an option that is an integer.
+pub(super) fn set(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,

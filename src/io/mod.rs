@@ -25,6 +25,7 @@ pub mod pcap;
 mod reactor;
 pub mod record;
 mod relayed;
+mod segments;
 #[cfg(feature = "cli")]
 pub mod signal;
 mod sink;

@@ -71,6 +71,8 @@ const FIRST_SOCKET: usize = 2;
 
 /// Parts of one vectored write: a batch of segments at MTU 1500.
 const PARTS: usize = 128;
+/// Datagrams that go at once; older kernels cut no more out of one message.
+const DATAGRAMS: usize = 64;
 
 impl Reactor {
     pub(super) fn new(
@@ -361,30 +363,40 @@ impl Reactor {
 
     fn send_datagrams(&mut self) {
         let (mut lost, mut refused) = (Vec::new(), Vec::new());
-        while let Some(datagram) = self.engine.poll_datagram() {
-            let (id, to) = (datagram.socket, datagram.to);
+        loop {
+            let mut payloads = [IoSlice::new(&[]); DATAGRAMS];
+            let Some(outgoing) = self.engine.poll_datagrams(&mut payloads) else {
+                break;
+            };
+            let (id, to, whole) = (outgoing.socket, outgoing.to, outgoing.whole);
             let Some(upstream) = upstream(&mut self.sockets, id) else {
                 continue;
             };
-            let mut sent = upstream.send_to(datagram.payload, to, datagram.whole);
-            if sent
-                .as_ref()
-                .is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
-            {
-                // It may be about an earlier datagram, for somebody else: then this one is sent again. What this machine
-                // refuses by itself is about this one.
-                let told: Vec<_> = std::iter::from_fn(|| upstream.refused()).collect();
-                let own = told.iter().any(|refused| refused.to.port() == 0);
-                if !own && !told.is_empty() {
-                    sent = upstream.send_to(datagram.payload, to, datagram.whole);
-                }
-                for told in told {
-                    let to = if told.to.port() == 0 { to } else { told.to };
-                    refused.push((id, to, told.why));
-                }
+            let payloads = payloads.get(..outgoing.count).unwrap_or_default();
+            if payloads.len() > 1 && upstream.send_all_to(payloads, to, whole).is_ok() {
+                continue;
             }
-            if let Err(error) = sent {
-                lost.push((id, error.kind()));
+            for payload in payloads {
+                let mut sent = upstream.send_to(payload, to, whole);
+                if sent
+                    .as_ref()
+                    .is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
+                {
+                    // It may be about an earlier datagram, for somebody else: then this one is sent again. What this
+                    // machine refuses by itself is about this one.
+                    let told: Vec<_> = std::iter::from_fn(|| upstream.refused()).collect();
+                    let own = told.iter().any(|refused| refused.to.port() == 0);
+                    if !own && !told.is_empty() {
+                        sent = upstream.send_to(payload, to, whole);
+                    }
+                    for told in told {
+                        let to = if told.to.port() == 0 { to } else { told.to };
+                        refused.push((id, to, told.why));
+                    }
+                }
+                if let Err(error) = sent {
+                    lost.push((id, error.kind()));
+                }
             }
         }
         for (socket, why) in lost {

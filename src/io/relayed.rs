@@ -41,8 +41,9 @@ impl Relayed {
     ) -> io::Result<Self> {
         Ok(Self {
             control: socket::connecting(to, protect)?,
+            // A proxy behind a translator speaks IPv4, however it is reached.
             handshake: Handshake::new(socks5::Exchange::associate(
-                to.is_ipv6(),
+                proxy.address.is_ipv6(),
                 proxy.login.as_ref(),
             )),
             data: None,
@@ -60,8 +61,12 @@ impl Relayed {
     }
 
     /// Goes on with the connection to the proxy after something happened to it; true where the association has just come
-    /// to stand.
-    pub(super) fn advance(&mut self, protect: &dyn Protect) -> Result<bool, Failure> {
+    /// to stand. `outward` says where an address of the proxy's is on the network at hand.
+    pub(super) fn advance(
+        &mut self,
+        protect: &dyn Protect,
+        outward: impl FnOnce(SocketAddr) -> SocketAddr,
+    ) -> Result<bool, Failure> {
         if self.data.is_some() {
             return self.still_stands().map(|()| false);
         }
@@ -70,12 +75,12 @@ impl Relayed {
         }
         let bound = self.handshake.exchange().bound();
         let relay = bound.ok_or(Failure::ProxyProtocol)?;
-        // "Here": the address that the connection goes to.
-        let ip = match relay.ip().is_unspecified() {
-            true => self.proxy.ip(),
-            false => relay.ip(),
+        let relay = match relay.ip().is_unspecified() {
+            // "Here": the address that the connection goes to.
+            true => SocketAddr::new(self.proxy.ip(), relay.port()),
+            false => outward(relay),
         };
-        let data = open(SocketAddr::new(ip, relay.port()), protect);
+        let data = open(relay, protect);
         let data = data.map_err(|_| Failure::ProxyUnreachable)?;
         for datagram in self.waiting.drain(..) {
             // Datagrams may be lost.

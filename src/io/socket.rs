@@ -8,7 +8,13 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Protect, errqueue, handshake::Handshake, relayed::Relayed, sink::Sink};
+use super::{
+    Protect, errqueue,
+    handshake::Handshake,
+    relayed::Relayed,
+    segments::{self, Received},
+    sink::Sink,
+};
 use crate::{egress::Egress, event::Failure};
 
 /// A non-blocking end and what is known of its readiness (edge-triggered).
@@ -20,6 +26,10 @@ pub(super) struct Upstream {
     pub(super) erring: bool,
     /// Whether datagrams go in one piece or not at all; a new socket of the kernel's fragments what is too long.
     whole: bool,
+    /// Whether datagrams have one peer, to which the kernel knows the way.
+    connected: bool,
+    /// Whether the kernel cuts a message into datagrams, once that is known.
+    cuts: Option<bool>,
     /// Stands in the list of sockets to read from.
     pub(super) listed: bool,
     /// What is said to a proxy first, until that is over.
@@ -78,8 +88,12 @@ impl Upstream {
         }
         if to.is_none() {
             errqueue::keep(socket.as_fd(), v6)?;
+            segments::join(socket.as_fd());
         }
-        Ok(Self::new(End::Socket(socket), Kind::Datagram))
+        Ok(Self {
+            connected: to.is_some(),
+            ..Self::new(End::Socket(socket), Kind::Datagram)
+        })
     }
 
     /// Opens an unprivileged ICMP echo socket (`net.ipv4.ping_group_range`).
@@ -91,7 +105,10 @@ impl Upstream {
         };
         let socket = open(domain(v6), Type::DGRAM, Some(protocol), protect)?;
         errqueue::keep(socket.as_fd(), v6)?;
-        Ok(Self::new(End::Socket(socket), Kind::Datagram))
+        Ok(Self {
+            cuts: Some(false),
+            ..Self::new(End::Socket(socket), Kind::Datagram)
+        })
     }
 
     /// A remote end to which no packet goes; it is connected.
@@ -106,6 +123,8 @@ impl Upstream {
             readable: false,
             erring: false,
             whole: false,
+            connected: false,
+            cuts: None,
             listed: false,
             handshake: None,
         }
@@ -201,24 +220,52 @@ impl Upstream {
             End::Socket(socket) => socket,
             End::Sink(_) => return Err(ErrorKind::Unsupported.into()),
         };
-        if self.whole != whole {
-            errqueue::set_dont_fragment(socket.as_fd(), to.is_ipv6(), whole)?;
-            self.whole = whole;
-        }
-        match socket.send_to_with_flags(payload, &to.into(), libc::MSG_NOSIGNAL) {
-            // A connected socket takes no other address, and needs none.
-            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => socket.send(payload),
-            result => result,
+        keep_whole(socket, &mut self.whole, to, whole)?;
+        match self.connected {
+            true => socket.send_with_flags(payload, libc::MSG_NOSIGNAL),
+            false => socket.send_to_with_flags(payload, &to.into(), libc::MSG_NOSIGNAL),
         }
     }
 
-    pub(super) fn recv_from(&self, room: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        if let End::Relayed(relayed) = &self.end {
-            return relayed.recv_from(room);
+    /// Sends several datagrams at once, as [`Upstream::send_to`] would each, or none.
+    ///
+    /// # Errors
+    /// Where they do not go like this, and may go one by one.
+    pub(super) fn send_all_to(
+        &mut self,
+        payloads: &[IoSlice<'_>],
+        to: SocketAddr,
+        whole: bool,
+    ) -> io::Result<()> {
+        let End::Socket(socket) = &self.end else {
+            return Err(ErrorKind::Unsupported.into());
+        };
+        let known = || segments::are_known(socket.as_fd());
+        if !*self.cuts.get_or_insert_with(known) {
+            return Err(ErrorKind::Unsupported.into());
         }
-        let (len, from) = super::reactor::recv_from(self.socket()?.as_fd(), room)?;
-        let from = from.as_socket().ok_or(ErrorKind::InvalidData)?;
-        Ok((len, from))
+        keep_whole(socket, &mut self.whole, to, whole)?;
+        let peer = (!self.connected).then_some(to);
+        let sent = segments::send(socket.as_fd(), payloads, peer);
+        // What says that the device or the route cannot; all else is about these datagrams.
+        if let Err(error) = &sent
+            && matches!(error.raw_os_error(), Some(libc::EIO | libc::EOPNOTSUPP))
+        {
+            self.cuts = Some(false);
+        }
+        sent
+    }
+
+    pub(super) fn recv_from(&self, room: &mut [u8]) -> io::Result<Received> {
+        if let End::Relayed(relayed) = &self.end {
+            let (len, from) = relayed.recv_from(room)?;
+            return Ok(Received {
+                len,
+                each: len,
+                from,
+            });
+        }
+        segments::receive(self.socket()?.as_fd(), room)
     }
 
     pub(super) fn shutdown(&mut self) {
@@ -252,6 +299,15 @@ impl Upstream {
             End::Sink(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
+}
+
+/// Has what is sent from now on go in one piece, or not, as it has to.
+fn keep_whole(socket: &Socket, kept: &mut bool, to: SocketAddr, whole: bool) -> io::Result<()> {
+    if *kept != whole {
+        errqueue::set_dont_fragment(socket.as_fd(), to.is_ipv6(), whole)?;
+        *kept = whole;
+    }
+    Ok(())
 }
 
 fn local(socket: &Socket) -> io::Result<SocketAddr> {

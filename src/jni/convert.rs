@@ -13,7 +13,7 @@ pub(super) struct Files<'a, 'local> {
     pub(super) identity: &'a JString<'local>,
     pub(super) policy: &'a JString<'local>,
     pub(super) answers: &'a JString<'local>,
-    pub(super) lists: &'a JObjectArray<'local, JByteArray<'local>>,
+    pub(super) named: &'a JObjectArray<'local, JByteArray<'local>>,
 }
 
 impl Files<'_, '_> {
@@ -24,7 +24,7 @@ impl Files<'_, '_> {
             identity: &identity?,
             policy: &policy?,
             answers: &answers?,
-            lists: byte_arrays(env, self.lists)?,
+            files: byte_arrays(env, self.named)?,
         };
         Ok(sources.rules(hash_key)?)
     }

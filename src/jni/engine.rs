@@ -50,7 +50,7 @@ pub fn engine_start<'local>(
     identity: JString<'local>,
     policy: JString<'local>,
     answers: JString<'local>,
-    lists: JObjectArray<'local, JByteArray<'local>>,
+    named: JObjectArray<'local, JByteArray<'local>>,
     key: JByteArray<'local>,
     callbacks: JObject<'local>,
 ) -> jlong {
@@ -58,7 +58,7 @@ pub fn engine_start<'local>(
         identity: &identity,
         policy: &policy,
         answers: &answers,
-        lists: &lists,
+        named: &named,
     };
     call(env, |env| {
         let tun = foreign::adopt(tun)?;
@@ -83,13 +83,13 @@ pub fn engine_set_rules<'local>(
     identity: JString<'local>,
     policy: JString<'local>,
     answers: JString<'local>,
-    lists: JObjectArray<'local, JByteArray<'local>>,
+    named: JObjectArray<'local, JByteArray<'local>>,
 ) {
     let files = Files {
         identity: &identity,
         policy: &policy,
         answers: &answers,
-        lists: &lists,
+        named: &named,
     };
     call(env, |env| {
         let engine = ENGINES.get(handle)?;

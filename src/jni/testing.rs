@@ -126,14 +126,14 @@ pub fn feed_new<'local>(
     identity: JString<'local>,
     policy: JString<'local>,
     answers: JString<'local>,
-    lists: JObjectArray<'local, JByteArray<'local>>,
+    named: JObjectArray<'local, JByteArray<'local>>,
     key: JByteArray<'local>,
 ) -> jlong {
     let files = Files {
         identity: &identity,
         policy: &policy,
         answers: &answers,
-        lists: &lists,
+        named: &named,
     };
     call(env, |env| {
         let key = hash_key(env, &key)?;

@@ -384,6 +384,10 @@ fn the_way_of_a_connection_is_told_and_the_password_is_not() {
         page.contains("through the proxy office (http at 192.0.2.1:3128), or nowhere"),
         "{page}"
     );
+    let beside = "the question for the name goes to the network's resolvers";
+    assert!(page.contains(beside), "{page}");
+    let page = explain("203.0.113.9", &[]).stdout;
+    assert!(!page.contains(beside), "{page}");
     let page = explain("shop.example", &["--proto", "udp"]).stdout;
     assert!(page.contains("nowhere: the proxy office"), "{page}");
     let checked = untold(&["policy", "check", &path, "--json"]);

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{Arc, Mutex},
     thread,
 };
@@ -178,13 +178,10 @@ impl Client {
         self.asked.lock().unwrap().push("udp".into());
         let local = stream.local_addr()?.ip();
         let inside = self.place.run(|| UdpSocket::bind((local, 0)))?;
-        let outside = self.place.run(|| UdpSocket::bind("0.0.0.0:0"))?;
-        let IpAddr::V4(ip) = local else {
-            return Err(io::ErrorKind::Unsupported.into());
-        };
-        let port = inside.local_addr()?.port().to_be_bytes();
-        let [a, b, c, d] = ip.octets();
-        slowly(&mut stream, &[5, 0, 0, 1, a, b, c, d, port[0], port[1]])?;
+        // For both families: an address of IPv4 is seen as one of IPv6.
+        let outside = self.place.run(|| UdpSocket::bind("[::]:0"))?;
+        let bound = SocketAddr::new(behind_translator(local), inside.local_addr()?.port());
+        slowly(&mut stream, &[&[5, 0, 0], &said(bound)[..]].concat())?;
         self.associations.lock().unwrap().push(stream.try_clone()?);
         let client = Arc::new(Mutex::new(None));
         let (back_inside, back_outside) = (inside.try_clone()?, outside.try_clone()?);
@@ -193,11 +190,11 @@ impl Client {
             let mut buffer = [0; 65_536];
             loop {
                 let (len, from) = back_outside.recv_from(&mut buffer)?;
-                let (IpAddr::V4(ip), Some(to)) = (from.ip(), *back_client.lock().unwrap()) else {
+                let Some(to) = *back_client.lock().unwrap() else {
                     continue;
                 };
-                let header = [&[0, 0, 0, 1], &ip.octets()[..], &from.port().to_be_bytes()];
-                let datagram = [&header.concat(), &buffer[..len]].concat();
+                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                let datagram = [&[0, 0, 0], &said(from)[..], &buffer[..len]].concat();
                 back_inside.send_to(&datagram, to)?;
             }
         });
@@ -206,16 +203,50 @@ impl Client {
             loop {
                 let (len, from) = inside.recv_from(&mut buffer)?;
                 *client.lock().unwrap() = Some(from);
-                let [0, 0, 0, 1, a, b, c, d, high, low, payload @ ..] = &buffer[..len] else {
+                let [0, 0, 0, address @ ..] = &buffer[..len] else {
                     continue;
                 };
-                let to = SocketAddr::from(([*a, *b, *c, *d], u16::from_be_bytes([*high, *low])));
-                outside.send_to(payload, to)?;
+                let (to, payload): (Ipv6Addr, _) = match address {
+                    [1, rest @ ..] => {
+                        let (ip, rest) = rest.split_first_chunk::<4>().expect("a whole header");
+                        (Ipv4Addr::from(*ip).to_ipv6_mapped(), rest)
+                    }
+                    [4, rest @ ..] => {
+                        let (ip, rest) = rest.split_first_chunk::<16>().expect("a whole header");
+                        ((*ip).into(), rest)
+                    }
+                    _ => continue,
+                };
+                let (port, payload) = payload.split_first_chunk().expect("a whole header");
+                outside.send_to(payload, (to, u16::from_be_bytes(*port)))?;
             }
         });
         io::copy(&mut stream, &mut io::sink()).map(|_| ())
     }
 }
+
+/// An address as the protocol writes it.
+fn said(address: SocketAddr) -> Vec<u8> {
+    let (kind, ip) = match address.ip() {
+        IpAddr::V4(ip) => (1, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (4, ip.octets().to_vec()),
+    };
+    [&[kind][..], &ip, &address.port().to_be_bytes()].concat()
+}
+
+/// What a proxy behind a translator takes its own address for.
+fn behind_translator(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(ip) if ip.octets().starts_with(&TRANSLATOR.octets()[..12]) => {
+            let [.., a, b, c, d] = ip.octets();
+            Ipv4Addr::from([a, b, c, d]).into()
+        }
+        address => address,
+    }
+}
+
+/// The translator's prefix, of 96 bits (RFC 6052 section 2.1).
+const TRANSLATOR: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
 
 /// Every byte a segment of its own.
 fn slowly(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {

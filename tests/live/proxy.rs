@@ -2,12 +2,15 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, UdpSocket},
+    net::{Shutdown, SocketAddr, UdpSocket},
     thread,
     time::{Duration, Instant},
 };
 
-use untold::event::{Action, Event, Failure, FlowEvent, Proto};
+use untold::{
+    engine::{Nat64, Network},
+    event::{Action, Event, Failure, FlowEvent, Proto},
+};
 
 use crate::{
     noise::{Noise, digest},
@@ -21,6 +24,7 @@ use crate::{
 };
 
 const PROXY: &str = "203.0.113.10:1080";
+const PROXY_V6: &str = "[2001:db8::10]:1080";
 const LOGIN: &str = "user = \"me\"\npassword = \"secret\"\n";
 const KNOWN: Option<(&str, &str)> = Some(("me", "secret"));
 
@@ -77,7 +81,6 @@ fn datagrams_go_through_a_socks_proxy_and_nowhere_else_when_it_is_gone() {
         }
         assert_eq!(proxy.asked(), ["udp"]);
         // Whoever sent them is not the relay.
-        let ours = |from: &std::net::SocketAddr| from.ip() == at("192.0.2.1:0").ip();
         assert!(!echo.seen().iter().any(|(from, _)| ours(from)));
         proxy.end_associations();
         // Another association stands for the same port of the app.
@@ -87,6 +90,66 @@ fn datagrams_go_through_a_socks_proxy_and_nowhere_else_when_it_is_gone() {
             thread::sleep(Duration::from_millis(100));
         }
         assert!(!echo.seen().iter().any(|(from, _)| ours(from)));
+        let flow = ended(&mut world, Proto::Udp);
+        assert_eq!((flow.via.as_deref(), flow.failure), (Some("p"), None));
+    });
+}
+
+#[test]
+fn datagrams_of_both_families_go_through_a_proxy_on_ipv4() {
+    alone(|| carries_datagrams_of_both_families(PROXY));
+}
+
+#[test]
+fn datagrams_of_both_families_go_through_a_proxy_on_ipv6() {
+    alone(|| carries_datagrams_of_both_families(PROXY_V6));
+}
+
+fn carries_datagrams_of_both_families(place: &str) {
+    let mut world = world_at(place, Speaks::Socks5, "", "");
+    let proxy = Proxy::start(world.server.again(), place, Speaks::Socks5, None);
+    for (local, remote) in [
+        ("10.0.0.2:0", "203.0.113.9:7"),
+        ("[fd00::2]:0", "[2001:db8::9]:7"),
+    ] {
+        let echo = Echo::start(&world.server, remote);
+        let socket = udp_from(&world, local, remote);
+        for len in [0, 1, 1_200, 5_000] {
+            let bytes = Noise::new(len as u64).bytes(len);
+            let answer = asked(&socket, &bytes);
+            assert_eq!(answer.expect("the echo answers"), bytes, "to {remote}");
+        }
+        assert!(!echo.seen().iter().any(|(from, _)| ours(from)));
+    }
+    assert_eq!(proxy.asked(), ["udp", "udp"]);
+    let flow = ended(&mut world, Proto::Udp);
+    assert_eq!((flow.via.as_deref(), flow.failure), (Some("p"), None));
+}
+
+/// The proxy speaks IPv4 and so does the app; the network between them carries IPv6 alone.
+#[test]
+fn r24_a_proxy_behind_a_translator_carries_connections_and_datagrams() {
+    alone(|| {
+        let mut world = world(Speaks::Socks5, "", "");
+        world
+            .server
+            .ip("addr add 64:ff9b::203.0.113.10/128 dev lo nodad");
+        world.relay.ip("route del default");
+        let at_translator = "[64:ff9b::203.0.113.10]:1080";
+        let proxy = Proxy::start(world.server.again(), at_translator, Speaks::Socks5, None);
+        world.engine().network_changed(Network {
+            resolvers: Vec::new(),
+            nat64: Nat64::new("64:ff9b::/96".parse().expect("a prefix")),
+        });
+        let echo = Server::start(&world.server, "203.0.113.9:7", server::echo);
+        let bytes = Noise::new(64).bytes(100_000);
+        let stream = world.connect(echo.address).expect("the proxy connects");
+        let answer = exchange(stream, &bytes).expect("the flow goes on");
+        assert_eq!(digest(&answer), digest(&bytes));
+        let _udp = Echo::start(&world.server, "203.0.113.9:7");
+        let socket = udp(&world, "203.0.113.9:7");
+        assert_eq!(asked(&socket, b"hello").expect("an answer"), b"hello");
+        assert_eq!(proxy.asked(), ["203.0.113.9:7", "udp"]);
         let flow = ended(&mut world, Proto::Udp);
         assert_eq!((flow.via.as_deref(), flow.failure), (Some("p"), None));
     });
@@ -288,8 +351,19 @@ fn proxy_table(address: &str, speaks: Speaks, login: &str) -> String {
     format!("[[proxy]]\nname = \"p\"\ntype = \"{speaks}\"\naddress = \"{address}\"\n{login}")
 }
 
+/// Whether a datagram came from the relay itself.
+fn ours(from: &SocketAddr) -> bool {
+    [at("192.0.2.1:0"), at("[2001:db8:1::1]:0")]
+        .iter()
+        .any(|relay| relay.ip() == from.ip())
+}
+
 fn udp(world: &World, to: &str) -> UdpSocket {
-    let socket = world.app.run(|| UdpSocket::bind("10.0.0.2:0"));
+    udp_from(world, "10.0.0.2:0", to)
+}
+
+fn udp_from(world: &World, local: &str, to: &str) -> UdpSocket {
+    let socket = world.app.run(|| UdpSocket::bind(local));
     let socket = socket.expect("a port is free");
     let wait = Some(Duration::from_secs(2));
     socket.set_read_timeout(wait).expect("a socket option");

@@ -40,6 +40,39 @@ fn datagrams_come_back_whole() {
     });
 }
 
+/// What is read in one go is sent in one go where the kernel cuts it apart, and one by one where the path takes none.
+#[test]
+fn bursts_come_back_whole_and_in_order() {
+    alone(|| {
+        let world = World::new(Setup::default());
+        for (local, remote) in [
+            ("10.0.0.2:0", "203.0.113.9:7"),
+            ("[fd00::2]:0", "[2001:db8::9]:7"),
+        ] {
+            let echo = Echo::start(&world.server, remote);
+            let socket = socket(&world, local);
+            socket.connect(echo.address).expect("a route leads there");
+            for (seed, len) in (0..).zip([1, 300, 1_200, 3_000]) {
+                let lens = [len; 16].into_iter().chain([len / 2, len, len]);
+                let sent: Vec<_> = (seed * 100..)
+                    .zip(lens)
+                    .map(|(seed, len)| Noise::new(seed).bytes(len))
+                    .collect();
+                for datagram in &sent {
+                    socket.send(datagram).expect("the tun takes it");
+                }
+                for (number, datagram) in sent.iter().enumerate() {
+                    let mut buffer = vec![0; 65_536];
+                    let came = socket
+                        .recv(&mut buffer)
+                        .unwrap_or_else(|error| panic!("{number} of {len} to {remote}: {error}"));
+                    assert!(buffer[..came] == *datagram, "{number} of {len} to {remote}");
+                }
+            }
+        }
+    });
+}
+
 /// Anchor R19: peers must see one source, or calls between them fail (RFC 4787, REQ-1).
 #[test]
 fn r19_all_servers_see_one_source_of_one_socket() {

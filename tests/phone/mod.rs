@@ -107,8 +107,14 @@ impl Phone {
     pub fn drain(&mut self) {
         self.commands
             .extend(std::iter::from_fn(|| self.engine.poll_command()));
-        while let Some(out) = self.engine.poll_datagram() {
-            self.sent.push((out.socket, out.to, out.payload.to_vec()));
+        loop {
+            let mut payloads = [IoSlice::new(&[]); 64];
+            let Some(out) = self.engine.poll_datagrams(&mut payloads) else {
+                break;
+            };
+            let payloads = payloads[..out.count].iter();
+            let sent = payloads.map(|payload| (out.socket, out.to, payload.to_vec()));
+            self.sent.extend(sent);
         }
         while let Some(packet) = self.engine.poll_packet() {
             self.packets.push([packet.header, packet.payload].concat());

@@ -97,6 +97,9 @@ fn lay_out(page: &mut Page, policy: &Policy, facts: &Facts, sends: &[Kind], told
     if let Some(via) = &told.via {
         page.heading("goes");
         page.words(STEP, Look::Plain, &way(via, facts.proto));
+        if !facts.names.is_empty() {
+            page.words(STEP, Look::Plain, BESIDE_THE_PROXY);
+        }
     }
     if told.identifiers.len() > 1 {
         page.heading("each identifier");
@@ -137,6 +140,9 @@ fn lay_out(page: &mut Page, policy: &Policy, facts: &Facts, sends: &[Kind], told
         page.words(STEP, Look::Plain, change);
     }
 }
+
+const BESIDE_THE_PROXY: &str = "the question for the name goes to the network's resolvers, not through the proxy: \
+    whoever reads it learns the name";
 
 fn way(via: &Proxy, proto: Proto) -> String {
     let carried = match proto {

@@ -3,6 +3,7 @@
 use std::{
     io::ErrorKind,
     net::{IpAddr, SocketAddr},
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
@@ -238,7 +239,13 @@ impl Engine {
         Some((key, mappings.get(key)?.last))
     }
 
-    pub(in crate::engine) fn inbound_datagram(&mut self, at: Key, from: SocketAddr, len: usize) {
+    /// A datagram came, which lies in the scratch.
+    pub(in crate::engine) fn inbound_datagram(
+        &mut self,
+        at: Key,
+        from: SocketAddr,
+        place: Range<usize>,
+    ) {
         let now = self.now.mono;
         let Some(mapping) = self.datagrams.mappings.get_mut(at) else {
             return;
@@ -268,7 +275,7 @@ impl Engine {
         if flow.mapping != Some(at) {
             return self.count("unsolicited");
         }
-        let bytes = self.scratch.get(..len).unwrap_or(&[]);
+        let bytes = self.scratch.get(place).unwrap_or(&[]);
         let echo = proto == Proto::Icmp;
         let (payload, sequence) = match (echo, bytes) {
             (false, bytes) => (bytes, 0),
@@ -314,7 +321,7 @@ impl Engine {
         }
     }
 
-    /// The shell could not send a datagram of [`Engine::poll_datagram`]. Datagrams may be lost; it is counted, and a
+    /// The shell could not send a datagram of [`Engine::poll_datagrams`]. Datagrams may be lost; it is counted, and a
     /// question to a resolver is answered SERVFAIL.
     pub fn datagram_lost(&mut self, socket: SocketId, why: ErrorKind) {
         if why == ErrorKind::WouldBlock {

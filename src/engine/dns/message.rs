@@ -17,33 +17,49 @@ pub(super) enum Refusal {
     Zero,
 }
 
+/// Bytes before the question (RFC 1035 section 4.1.1).
+const HEADER: usize = 12;
+/// Bytes of a name at most (section 3.1).
+const LONGEST_NAME: usize = 255;
+const TYPE_AND_CLASS: usize = 4;
 /// Seconds for which an app may keep a zero address.
 const ZERO_TTL: u32 = 10;
 
 /// Name and question section of a message with one question (RFC 1035 section 4.1.2).
 pub(in crate::engine) fn question(message: &[u8]) -> Option<(Arc<str>, &[u8])> {
+    let section = section(message)?;
+    let mut name = String::with_capacity(section.len());
+    let mut rest = section;
+    while let Some((len @ 1.., after)) = rest.split_first() {
+        let (label, after) = after.split_at_checked(usize::from(*len))?;
+        if !name.is_empty() {
+            name.push('.');
+        }
+        name.push_str(&String::from_utf8_lossy(label));
+        rest = after;
+    }
+    Some((normal(&name), section))
+}
+
+/// The question section of a message with one question.
+pub(super) fn section(message: &[u8]) -> Option<&[u8]> {
     if message.get(4..6)? != [0, 1] {
         return None;
     }
-    let mut at = 12;
-    let mut name = String::new();
+    let mut at = HEADER;
     loop {
         let len = usize::from(*message.get(at)?);
         at += 1;
         if len == 0 {
             break;
         }
+        at += len;
         // A question is the first name of a message: it cannot be compressed.
-        if len > 63 || at + len > 12 + 255 {
+        if len > 63 || at > HEADER + LONGEST_NAME {
             return None;
         }
-        if !name.is_empty() {
-            name.push('.');
-        }
-        name.push_str(&String::from_utf8_lossy(message.get(at..at + len)?));
-        at += len;
     }
-    Some((normal(&name), message.get(12..at + 4)?))
+    message.get(HEADER..at + TYPE_AND_CLASS)
 }
 
 /// What refuses a question; `None` where it cannot be read.

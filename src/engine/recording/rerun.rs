@@ -350,7 +350,11 @@ impl Rerun {
                 let bytes = parts.iter().take(count).map(|part| part.len()).sum();
                 self.engine.sent(socket, Ok(bytes), self.now);
             }
-            while self.engine.poll_datagram().is_some() {}
+            while self
+                .engine
+                .poll_datagrams(&mut [IoSlice::new(&[])])
+                .is_some()
+            {}
             while let Some(socket) = self.engine.poll_recv() {
                 self.read(socket);
             }

@@ -202,7 +202,7 @@ impl Reactor {
             return;
         };
         let advanced = match upstream.as_relayed() {
-            Some(relayed) => relayed.advance(&*self.protect),
+            Some(relayed) => relayed.advance(&*self.protect, |at| self.engine.outward(at)),
             None => return,
         };
         let failure = match (advanced, upstream.raw()) {
@@ -276,14 +276,20 @@ impl Reactor {
                             .handle_unreachable(id, refused.to, refused.why, now);
                     }
                 }
-                for _ in 0..DATAGRAMS_A_TURN {
+                let mut left = DATAGRAMS_A_TURN;
+                while left > 0 {
                     match upstream.recv_from(self.engine.datagram_room()) {
-                        Ok((len, from)) => self.engine.handle_datagram(id, from, len, now),
+                        Ok(came) => {
+                            left = left.saturating_sub(came.count());
+                            self.engine
+                                .handle_datagrams(id, came.from, came.len, came.each, now);
+                        }
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
                             upstream.readable = false;
                             return;
                         }
                         Err(error) => {
+                            left -= 1;
                             let event = match upstream.control() {
                                 None => SocketEvent::Unreachable(error.kind()),
                                 // Nobody takes the datagrams any more.

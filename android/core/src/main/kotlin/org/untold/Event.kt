@@ -23,6 +23,10 @@ public sealed interface Event {
         val verdict: Action,
         /** The rule that decided. */
         val rule: String,
+        /** The proxy that it went through, or should have: the `name` of a `[[proxy]]`. */
+        val via: String?,
+        /** Why it did not reach the remote end though it was let through, if so. */
+        val failure: Failure?,
     ) : Event
 
     /** An identifier was found on its way out. */
@@ -73,6 +77,15 @@ public sealed interface Event {
     /** A fault of the machine or the network; [message] is for a log, in English. */
     public data class Fault(val time: Double, val message: String) : Event
 
+    /** A probe was sent through the tunnel. */
+    public data class Health(
+        val time: Double,
+        /** Whether it came back in time. */
+        val healthy: Boolean,
+        /** Seconds there and back. */
+        val latency: Double?,
+    ) : Event
+
     /** Anything else: names, counts, states. */
     public data class Other(
         /** What `docs/events.md` calls it. */
@@ -93,6 +106,36 @@ public enum class Scope(internal val code: Int) {
 
     /** Everything like it from now on, until the engine ends; who wants it for ever writes a rule. */
     Always(3),
+}
+
+/** What a flow met that no rule and no list stopped. */
+public enum class Failure {
+    /** The remote end refused it. */
+    Refused,
+
+    /** No way leads there, or the network says so. */
+    Unreachable,
+
+    /** Nobody answered in time. */
+    Timeout,
+
+    /** The connection stood and broke. */
+    Broken,
+
+    /** The proxy of its rule cannot be reached, or went away. */
+    ProxyUnreachable,
+
+    /** The proxy does not know us, or wants a login. */
+    ProxyLogin,
+
+    /** The proxy will not carry it, or such a proxy cannot. */
+    ProxyRefused,
+
+    /** What answered is no such proxy. */
+    ProxyProtocol,
+
+    /** Something that this version of the face has no name for. */
+    Other,
 }
 
 /** Who settled a question. */

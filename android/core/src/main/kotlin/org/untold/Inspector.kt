@@ -13,7 +13,7 @@ import org.untold.internal.inspectionFrom
  */
 public class Inspector @JvmOverloads constructor(rules: Rules, hashKey: HashKey = HashKey.random()) : AutoCloseable {
     private val handle = Handle(
-        Native.inspectorNew(rules.identity.toToml(), rules.policy, rules.answers, rules.lists.toTypedArray(), hashKey.bytes),
+        Native.inspectorNew(rules.identity.toToml(), rules.policy, rules.answers, rules.named(), hashKey.bytes),
         Native::inspectorFree,
     )
 

@@ -41,6 +41,27 @@ class InspectorTest {
     }
 
     @Test
+    fun `passwords in files of their own are read as the lists are`() {
+        val policy = """
+            [[list]]
+            name = "ads"
+            source = "ads.txt"
+            format = "domains"
+            action = "block"
+            [[proxy]]
+            name = "office"
+            type = "http"
+            address = "192.0.2.1:3128"
+            user = "ada"
+            password_file = "office.pass"
+        """.trimIndent()
+        val list = "tracker.example\n".toByteArray()
+        Inspector(Rules(policy = policy, lists = listOf(list), passwords = listOf("hunter2\n"))).close()
+        val problem = assertThrows(ConfigException::class.java) { Inspector(Rules(policy = policy, lists = listOf(list))) }
+        assertEquals("policy.toml" to 11, problem.file to problem.line)
+    }
+
+    @Test
     fun `a policy that cannot be used says where`() {
         val problem = assertThrows(ConfigException::class.java) { Inspector(Rules(policy = "[default]\nleek = \"ask\"\n")) }
         assertEquals(2, problem.line)

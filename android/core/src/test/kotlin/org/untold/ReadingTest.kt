@@ -25,6 +25,21 @@ class ReadingTest {
     }
 
     @Test
+    fun `a flow tells which way it went and what it met there`() {
+        fun flow(via: String, failure: String) =
+            """{"event":"flow","time":1.5,"flow":2,"proto":"tcp","src":"10.0.0.2:41022","dst":"203.0.113.9:80","app":null,"name":null,"name_from":null,"opaque":null,"opaque_bytes":0,"bytes_out":0,"bytes_in":0,"verdict":"allow","rule":"rule.1","via":$via,"failure":$failure}"""
+        val told = listOf("null" to "null", "\"tor\"" to "\"proxy_login\"", "\"tor\"" to "\"sunspots\"").map { (via, failure) -> flow(via, failure) }
+        val read = eventsFrom(told.joinToString("\n").toByteArray()).map { it as Event.Flow }
+        assertEquals(listOf(null to null, "tor" to Failure.ProxyLogin, "tor" to Failure.Other), read.map { it.via to it.failure })
+    }
+
+    @Test
+    fun `a probe is told with the time that it took, or without one`() {
+        val told = "{\"event\":\"health\",\"time\":2,\"healthy\":true,\"latency\":0.25}\n{\"event\":\"health\",\"time\":6,\"healthy\":false,\"latency\":null}"
+        assertEquals(listOf(Event.Health(2.0, true, 0.25), Event.Health(6.0, false, null)), eventsFrom(told.toByteArray()))
+    }
+
+    @Test
     fun `a line that is no event is told without being quoted`() {
         val event = eventsFrom("{\"event\":\"ask\",\"secret\":\"490154203237518\"}".toByteArray()).single()
         assertFalse("$event".contains("4901"))

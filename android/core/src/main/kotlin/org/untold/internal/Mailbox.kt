@@ -53,7 +53,7 @@ internal class Mailbox(private val most: Int = MOST) {
 
         /** Open questions are in `Engine.questions` as well, so that nobody misses one here. */
         val LEAST_FIRST = listOf<(Event) -> Boolean>(
-            { it is Event.Flow || it is Event.Other },
+            { it is Event.Flow || it is Event.Health || it is Event.Other },
             { it is Event.Found },
             { it is Event.Ask || it is Event.Answer },
         )

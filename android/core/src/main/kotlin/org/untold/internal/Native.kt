@@ -3,8 +3,8 @@ package org.untold.internal
 /**
  * The Rust side (src/jni), as it is: one function each, no state here. [org.untold] is the face for everybody else.
  *
- * `policy`, `answers` and `identity` are the texts of the TOML files, empty where there is none; `lists` holds the texts
- * of the policy's `[[list]]`s, in their order. A handle is valid from the call that gives it to the one that frees it,
+ * `policy`, `answers` and `identity` are the texts of the TOML files, empty where there is none; `named` holds the texts
+ * of the files that the policy names: its `[[list]]`s in their order, then the `password_file`s of its `[[proxy]]`s. A handle is valid from the call that gives it to the one that frees it,
  * which may come while another call is under way; afterwards its number is refused, and never given again.
  *
  * Every function throws [org.untold.ConfigException] for a text that cannot be used (its constructor here takes the
@@ -21,7 +21,7 @@ internal object Native {
         identity: String,
         policy: String,
         answers: String,
-        lists: Array<ByteArray>,
+        named: Array<ByteArray>,
         hashKey: ByteArray,
     ): Long
 
@@ -51,7 +51,7 @@ internal object Native {
         identity: String,
         policy: String,
         answers: String,
-        lists: Array<ByteArray>,
+        named: Array<ByteArray>,
         hashKey: ByteArray,
         callbacks: NativeCallbacks,
     ): Long
@@ -62,7 +62,7 @@ internal object Native {
         identity: String,
         policy: String,
         answers: String,
-        lists: Array<ByteArray>,
+        named: Array<ByteArray>,
     )
 
     /** [scope]: 0 once, 1 this flow, 2 a quarter of an hour, 3 always. */

@@ -37,7 +37,7 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
     private lateinit var handle: Handle
 
     override suspend fun setRules(rules: Rules) = withContext(Dispatchers.Default) {
-        handle.use { Native.engineSetRules(it, rules.identity.toToml(), rules.policy, rules.answers, rules.lists.toTypedArray()) }
+        handle.use { Native.engineSetRules(it, rules.identity.toToml(), rules.policy, rules.answers, rules.named()) }
     }
 
     override suspend fun answer(question: Long, allow: Boolean, scope: Scope) =
@@ -92,7 +92,7 @@ internal class NativeEngine private constructor(private val host: Engine.Host) :
         fun start(fd: Int, options: EngineOptions, rules: Rules, host: Engine.Host): Engine = NativeEngine(host).also {
             val value = Native.engineStart(
                 fd, options.mtu, options.queue, options.dns.toTypedArray(), options.resolvers.toTypedArray(), options.canAsk, options.sink,
-                rules.identity.toToml(), rules.policy, rules.answers, rules.lists.toTypedArray(), options.hashKey.bytes, it.Callbacks(),
+                rules.identity.toToml(), rules.policy, rules.answers, rules.named(), options.hashKey.bytes, it.Callbacks(),
             )
             it.handle = Handle(value, Native::engineStop)
         }

@@ -7,6 +7,7 @@ import org.untold.Action
 import org.untold.AnsweredBy
 import org.untold.Confidence
 import org.untold.Event
+import org.untold.Failure
 import org.untold.Finding
 import org.untold.Inspection
 import org.untold.Kind
@@ -40,6 +41,7 @@ private fun eventFrom(json: JSONObject): Event = when (val kind = json.getString
     "flow" -> Event.Flow(
         json.time(), json.getLong("flow"), json.proto(), json.getString("src"), json.getString("dst"), json.text("app"),
         json.text("name"), json.opaque(), json.getLong("bytes_out"), json.getLong("bytes_in"), json.action("verdict"), json.getString("rule"),
+        json.text("via"), json.text("failure")?.let { named<Failure>(it) ?: Failure.Other },
     )
     "finding" -> Event.Found(
         json.time(), json.getLong("flow"), json.proto(), json.getString("dst"), json.text("app"), json.text("name"),
@@ -56,6 +58,7 @@ private fun eventFrom(json: JSONObject): Event = when (val kind = json.getString
         named<AnsweredBy>(json.getString("by")) ?: AnsweredBy.Other,
     )
     "drop" -> if (json.getString("reason") == UNREAD) Event.Lost(json.getLong("count")) else Event.Other(kind)
+    "health" -> Event.Health(json.time(), json.getBoolean("healthy"), if (json.isNull("latency")) null else json.getDouble("latency"))
     "error" -> Event.Fault(json.time(), json.getString("message"))
     else -> Event.Other(kind)
 }
@@ -83,7 +86,7 @@ private fun JSONObject.text(key: String): String? = if (isNull(key)) null else g
 
 private fun JSONArray.objects() = List(length()) { getJSONObject(it) }
 
-private inline fun <reified E : Enum<E>> named(name: String): E? = enumValues<E>().firstOrNull { it.name.equals(name, ignoreCase = true) }
+private inline fun <reified E : Enum<E>> named(name: String): E? = enumValues<E>().firstOrNull { it.name.equals(name.replace("_", ""), ignoreCase = true) }
 
 /** The reason of a `drop` that counts events, not packets. */
 private const val UNREAD = "unread"

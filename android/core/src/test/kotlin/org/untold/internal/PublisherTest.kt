@@ -19,7 +19,7 @@ class PublisherTest {
     private val publisher = Publisher()
 
     private fun flow(number: Int) =
-        Event.Flow(0.0, number.toLong(), Proto.Udp, "10.0.0.2:1", "192.0.2.1:9", null, null, null, 0, 0, Action.Allow, "default.connection")
+        Event.Flow(0.0, number.toLong(), Proto.Udp, "10.0.0.2:1", "192.0.2.1:9", null, null, null, 0, 0, Action.Allow, "default.connection", null, null)
 
     private fun ask(number: Long) =
         Event.Ask(0.0, number, number, Proto.Tcp, "192.0.2.1:80", null, null, emptyList(), "default.leak", 30.0, Action.Block)

@@ -40,7 +40,7 @@ public abstract class UntoldVpnService : VpnService() {
     /** Adjusts how the tunnel is made; called before each [VpnService.Builder.establish]. */
     protected open fun configure(options: TunnelOptions) {}
 
-    /** The policy file, the answers file and the lists; what it says of identity is ignored. */
+    /** The policy file, the answers file and the files that the policy names; what it says of identity is ignored. */
     protected abstract fun loadPolicy(): Rules
 
     /** What must not leave. */
@@ -125,7 +125,7 @@ public abstract class UntoldVpnService : VpnService() {
 
         override fun options(): TunnelOptions = TunnelOptions().also(::configure)
 
-        override fun rules(): Rules = loadPolicy().run { Rules(loadIdentity(), policy, answers, lists) }
+        override fun rules(): Rules = loadPolicy().run { Rules(loadIdentity(), policy, answers, lists, passwords) }
 
         override fun start(tun: ParcelFileDescriptor, options: TunnelOptions, rules: Rules): Engine = Engine.start(
             tun,
