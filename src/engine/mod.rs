@@ -67,7 +67,7 @@ pub(crate) use record::Record;
 use slots::Refs;
 pub use slots::Slot;
 use sockets::{Owner, Sockets};
-use tcp::TcpFlow;
+use tcp::{Batch, TcpFlow};
 use time_waits::TimeWaits;
 
 /// The two clocks, given by the shell.
@@ -270,6 +270,7 @@ pub struct Engine {
 
     slots: Vec<Slot>,
     refs: Refs,
+    batch: Batch,
     spare: Spare,
     pool: Pool,
     fragments: Reassembler,
@@ -340,6 +341,7 @@ impl Engine {
         Self {
             slots: slots::arena(mtu),
             refs: Refs::default(),
+            batch: Batch::default(),
             spare: Spare::default(),
             pool: Pool::new(limits.buffers_total),
             fragments: Reassembler::default(),
@@ -424,6 +426,7 @@ impl Engine {
             }
             self.handle_slot(slot);
         }
+        self.judge_batch();
     }
 
     /// A socket that has bytes to go.

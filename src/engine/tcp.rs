@@ -1,12 +1,15 @@
 //! Conducts TCP flows: between `flow::tcp` on the tun side, `inspect` in the middle and the shell's socket.
 
 mod admission;
+mod batch;
 mod refusal;
 
 use std::{
     io::{ErrorKind, IoSlice},
     time::Duration,
 };
+
+pub(super) use batch::Batch;
 
 use super::{
     Command, Engine, LONGEST, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, apps::Apps,
@@ -84,7 +87,11 @@ struct Queued {
 
 /// Where bytes of the app come from.
 enum Bytes<'a> {
-    Slot(usize, Span),
+    Slots {
+        runs: &'a [(usize, Span)],
+        /// What stands in the runs, if they are several.
+        joined: &'a [u8],
+    },
     Early(&'a [u8]),
 }
 
@@ -254,7 +261,15 @@ impl Engine {
                 start,
                 end: start + arrival.new.len() as u32,
             };
-            self.outbound(key, Bytes::Slot(slot, span));
+            self.gather(key, slot, span);
+            let Some(flow) = self.flows.get(key) else {
+                return;
+            };
+            // What this leads to happens when the batch is judged.
+            if flow.tcp.early_weight() == 0 && !flow.tcp.fin_seen() {
+                return;
+            }
+            self.judge_batch();
             while let Some(bytes) = self.flows.get_mut(key).and_then(|flow| {
                 let before = flow.tcp.early_weight();
                 let bytes = flow.tcp.take_early();
@@ -263,6 +278,10 @@ impl Engine {
             }) {
                 self.outbound(key, Bytes::Early(&bytes));
             }
+        } else if self.is_gathered(key)
+            && self.flows.get(key).is_some_and(|flow| flow.tcp.fin_seen())
+        {
+            self.judge_batch();
         }
         self.follow_up(key);
     }
@@ -273,11 +292,14 @@ impl Engine {
             return;
         };
         let before = flow.out.len();
-        if let (Wait::Question { .. }, Bytes::Slot(slot, span)) = (flow.wait(), &bytes) {
-            let here = self
-                .slots
-                .get(*slot)
-                .map_or(&[][..], |packet| packet.get(*span));
+        let here = match bytes {
+            Bytes::Slots {
+                runs: &[(slot, span)],
+                ..
+            } => self.slots.get(slot).map_or(&[][..], |slot| slot.get(span)),
+            Bytes::Slots { joined, .. } | Bytes::Early(joined) => joined,
+        };
+        if let (Wait::Question { .. }, Bytes::Slots { .. }) = (flow.wait(), &bytes) {
             flow.out.hold(here, &mut self.spare);
             self.buffered += here.len();
             return self.note_hold(key);
@@ -300,33 +322,23 @@ impl Engine {
             scratch: &mut self.decoding,
             notices: &mut self.notices,
         };
-        let here = match bytes {
-            Bytes::Slot(slot, span) => self
-                .slots
-                .get(slot)
-                .map_or(&[][..], |packet| packet.get(span)),
-            Bytes::Early(bytes) => bytes,
-        };
         let step = match bytes {
-            Bytes::Slot(slot, span) if out.held().is_empty() && *writable => {
+            Bytes::Slots { runs, .. } if out.held().is_empty() && *writable => {
                 let step = stream.feed(here, &mut cx);
                 let release = step.release.min(here.len());
-                let split = span.start + release as u32;
-                self.refs.push(
-                    &mut out.refs,
-                    slot,
-                    Span {
-                        start: span.start,
-                        end: split,
-                    },
-                );
+                let mut left = release as u32;
+                for &(slot, Span { start, end }) in runs {
+                    let end = end.min(start + left);
+                    left -= end - start;
+                    self.refs.push(&mut out.refs, slot, Span { start, end });
+                }
                 if release < here.len() {
                     out.settle(&self.refs, &self.slots, &mut self.spare);
                     out.hold(here.get(release..).unwrap_or(&[]), &mut self.spare);
                 }
                 Step { release: 0, ..step }
             }
-            Bytes::Slot(..) | Bytes::Early(_) => {
+            Bytes::Slots { .. } | Bytes::Early(_) => {
                 out.settle(&self.refs, &self.slots, &mut self.spare);
                 out.hold(here, &mut self.spare);
                 stream.feed(out.held(), &mut cx)
@@ -792,6 +804,9 @@ impl Engine {
 
     /// Closes the socket, tells of the flow and forgets it.
     fn end_flow(&mut self, key: Key, reset: bool) {
+        if self.is_gathered(key) {
+            self.judge_batch();
+        }
         let time = self.since_start();
         let Some(mut flow) = self.take_flow(key, reset) else {
             return;
@@ -869,6 +884,14 @@ mod sizes {
     #[test]
     fn print() {
         use std::mem::size_of as s;
-        eprintln!("TcpFlow {} Stream {} Record {} Tcp {} Out {} opt {}", s::<super::TcpFlow>(), s::<super::Stream>(), s::<super::Record>(), s::<super::Tcp>(), s::<super::Out>(), s::<Option<super::TcpFlow>>());
+        eprintln!(
+            "TcpFlow {} Stream {} Record {} Tcp {} Out {} opt {}",
+            s::<super::TcpFlow>(),
+            s::<super::Stream>(),
+            s::<super::Record>(),
+            s::<super::Tcp>(),
+            s::<super::Out>(),
+            s::<Option<super::TcpFlow>>()
+        );
     }
 }

@@ -248,7 +248,10 @@ impl Engine {
             findings,
             verdict,
             gave_up,
-        } = flow.asked.take().map_or(Question::default(), |asked| *asked);
+        } = flow
+            .asked
+            .take()
+            .map_or(Question::default(), |asked| *asked);
         let asking = verdict.unwrap_or(flow.record.verdict.clone());
         let verdict = settled.verdict(&asking);
         let told = if gave_up {
