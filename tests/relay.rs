@@ -876,3 +876,54 @@ fn a_keep_alive_is_answered_here_and_costs_the_remote_end_nothing() {
     }
     assert_eq!(phone.remote_says(socket, b"x"), 1);
 }
+
+#[test]
+fn segments_that_come_in_one_batch_are_judged_with_what_is_behind_them_in_it() {
+    let (mut phone, value) = (Phone::new(""), IMEI.as_bytes());
+    let (_, iss) = phone.open(60_000);
+    let sent = |seq, payload: &[u8]| segment(APP, [seq, iss + 1], ACK, 60_000, payload);
+    phone.batch(&[
+        sent(ISS + 1, b"hello\nid="),
+        sent(ISS + 10, &value[..7]),
+        sent(ISS + 17, &[&value[7..], b"\n"].concat()),
+        // What was accepted is judged before the reset makes an end of the flow.
+        segment(APP, [ISS + 26, iss + 1], RST, 0, b""),
+    ]);
+    assert_eq!(phone.engine.poll_send(), None);
+    phone.drain();
+    let [Event::Finding(_), Event::Flow(flow)] = &phone.events[..] else {
+        panic!("{:?}", phone.events);
+    };
+    assert_eq!((flow.verdict, flow.bytes_out), (Action::Block, 0));
+}
+
+#[test]
+fn flows_that_take_turns_in_a_batch_each_get_their_own_bytes() {
+    const OTHER: &str = "198.18.0.2:40001";
+    let mut phone = Phone::new("");
+    let (one, iss) = phone.open(60_000);
+    let (other, other_iss) = phone.open_from(OTHER, 60_000);
+    let ours = |seq, payload: &[u8]| segment(APP, [ISS + seq, iss + 1], ACK, 60_000, payload);
+    let theirs = |seq, flags, payload: &[u8]| {
+        segment(OTHER, [ISS + seq, other_iss + 1], flags, 60_000, payload)
+    };
+    phone.batch(&[
+        ours(1, b"one "),
+        ours(5, b"two "),
+        theirs(1, ACK, b"uno "),
+        // Comes too early, and waits.
+        ours(15, b"four\n"),
+        theirs(5, ACK, b"due\n"),
+        ours(9, b"three "),
+        theirs(9, FIN, b"tre\n"),
+    ]);
+    let mut taken = |socket| {
+        assert_eq!(phone.engine.poll_send(), Some(socket));
+        let mut parts = [IoSlice::new(&[]); 16];
+        let count = phone.engine.send_parts(socket, &mut parts);
+        let bytes = parts[..count].iter().flat_map(|part| part.to_vec());
+        String::from_utf8(bytes.collect()).unwrap()
+    };
+    assert_eq!(taken(one), "one two three four\n");
+    assert_eq!(taken(other), "uno due\ntre\n");
+}

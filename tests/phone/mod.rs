@@ -51,6 +51,28 @@ pub fn pair(src: &str, dst: &str) -> Pair {
     }
 }
 
+/// A segment of an app, as its kernel sends it.
+pub fn segment(
+    app: &str,
+    [seq, ack]: [u32; 2],
+    flags: Flags,
+    window: u16,
+    payload: &[u8],
+) -> Vec<u8> {
+    let tcp = TcpOut {
+        pair: pair(app, WEB),
+        seq,
+        ack,
+        flags,
+        window,
+        mss: flags.contains(SYN).then_some(1_460),
+        window_scale: None,
+    };
+    let mut header = [0; MAX_HEADER];
+    let n = wire::emit_tcp(&mut header, &tcp, payload);
+    [&header[..n], payload].concat()
+}
+
 impl Phone {
     pub fn without_policy(can_ask: bool) -> Self {
         let engine = Engine::new(Config {
@@ -96,12 +118,17 @@ impl Phone {
     }
 
     pub fn packet(&mut self, packet: &[u8]) {
-        let now = self.clock();
-        let slot = &mut self.engine.rx_slots()[0];
-        slot.bytes[..packet.len()].copy_from_slice(packet);
-        slot.len = packet.len();
-        self.engine.handle_packets(1, now);
+        self.batch(&[packet.to_vec()]);
         self.drain();
+    }
+
+    /// Packets that the device gives in one go; nothing is done yet of what they lead to.
+    pub fn batch(&mut self, packets: &[Vec<u8>]) {
+        for (slot, packet) in self.engine.rx_slots().iter_mut().zip(packets) {
+            slot.bytes[..packet.len()].copy_from_slice(packet);
+            slot.len = packet.len();
+        }
+        self.engine.handle_packets(packets.len(), self.clock());
     }
 
     pub fn drain(&mut self) {
@@ -138,19 +165,7 @@ impl Phone {
         window: u16,
         payload: &[u8],
     ) {
-        let mss = flags.contains(SYN).then_some(1_460);
-        let tcp = TcpOut {
-            pair: pair(app, WEB),
-            seq,
-            ack,
-            flags,
-            window,
-            mss,
-            window_scale: None,
-        };
-        let mut header = [0; MAX_HEADER];
-        let n = wire::emit_tcp(&mut header, &tcp, payload);
-        self.packet(&[&header[..n], payload].concat());
+        self.packet(&segment(app, [seq, ack], flags, window, payload));
     }
 
     pub fn udp(&mut self, src: &str, dst: &str, payload: &[u8]) {
@@ -242,12 +257,16 @@ impl Phone {
 
     /// A connection that stands, its socket and our initial sequence number.
     pub fn open(&mut self, window: u16) -> (SocketId, u32) {
-        self.tcp(ISS, 0, SYN, window, b"");
+        self.open_from(APP, window)
+    }
+
+    pub fn open_from(&mut self, app: &str, window: u16) -> (SocketId, u32) {
+        self.tcp_from(app, ISS, 0, SYN, window, b"");
         let (socket, _) = *self.connected_to().last().expect("no connect");
         self.socket(socket, SocketEvent::Connected);
         let syn_ack = self.only_segment();
         assert_eq!((syn_ack.flags, syn_ack.ack), (SYN | ACK, ISS + 1));
-        self.tcp(ISS + 1, syn_ack.seq + 1, ACK, window, b"");
+        self.tcp_from(app, ISS + 1, syn_ack.seq + 1, ACK, window, b"");
         (socket, syn_ack.seq)
     }
 
