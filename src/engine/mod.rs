@@ -473,7 +473,7 @@ impl Engine {
         self.now = now;
         match self.sockets.get(socket.0) {
             Some(Owner::Mapping(key)) => self.inbound_datagram(key, from, len),
-            Some(Owner::Dns(index)) => self.dns_reply(index, from, len),
+            Some(Owner::Dns(index)) => self.dns_reply(index.into(), from, len),
             Some(Owner::Tcp(_)) | None => {}
         }
     }
@@ -484,7 +484,7 @@ impl Engine {
         match self.sockets.get(socket.0) {
             Some(Owner::Tcp(key)) => self.tcp_socket(key, event),
             Some(Owner::Mapping(key)) => self.mapping_socket(key, event),
-            Some(Owner::Dns(index)) => self.dns_socket(index, event),
+            Some(Owner::Dns(index)) => self.dns_socket(index.into(), event),
             None => {}
         }
     }

@@ -1,7 +1,7 @@
 use super::{
     Context, Gate, Step,
     scanner::{Piece, Scanner, Tail, Wire},
-    stream::{State, Stream},
+    stream::Stream,
 };
 use crate::{
     event::{NameSource, Opaque, Place, Proto, Wrapper},
@@ -15,7 +15,7 @@ impl Stream {
     }
 
     fn judge_datagram(&mut self, payload: &[u8], cx: &mut Context<'_>) -> Step {
-        if !matches!(self.state, State::Open) {
+        if self.stopped.is_some() {
             return self.closed(0);
         }
         self.unit.renew();

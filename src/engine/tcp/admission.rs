@@ -84,7 +84,7 @@ impl Engine {
             flow.record.facts.app = owner;
             match self
                 .apps
-                .join(&flow.record.facts.app, self.limits.flows_per_app)
+                .join(&mut flow.record.facts.app, self.limits.flows_per_app)
             {
                 Ok(app) => flow.app = app,
                 Err(()) => {
@@ -248,7 +248,10 @@ impl Engine {
             findings,
             verdict,
             gave_up,
-        } = flow.asked.take().map_or(Question::default(), |asked| *asked);
+        } = flow
+            .asked
+            .take()
+            .map_or(Question::default(), |asked| *asked);
         let asking = verdict.unwrap_or(flow.record.verdict.clone());
         let verdict = settled.verdict(&asking);
         let told = if gave_up {
