@@ -102,11 +102,15 @@ mod tests {
     #[test]
     fn an_app_joins_up_to_its_limit_and_is_forgotten_with_its_last_flow() {
         let mut apps = Apps::new(1);
-        let names = ["game".into(), "uid:10123".into()];
-        let first = apps.join(&names, 2).unwrap();
-        let second = apps.join(&names, 2).unwrap();
+        let names = || vec![Arc::from("game"), Arc::from("uid:10123")];
+        let mut owners = [names(), names()];
+        let [first, second] = owners.each_mut().map(|names| apps.join(names, 2).unwrap());
         assert!(first.is_some() && first == second);
-        assert_eq!(apps.join(&names, 2), Err(()));
+        assert!(
+            Arc::ptr_eq(&owners[0][1], &owners[1][1]),
+            "both flows share a name"
+        );
+        assert_eq!(apps.join(&mut names(), 2), Err(()));
         apps.get_mut(first).unwrap().held = 300;
         assert_eq!(
             (apps.room(first, 1_000), apps.room(None, 1_000)),
@@ -115,6 +119,10 @@ mod tests {
         apps.leave(first);
         apps.leave(second);
         assert!(apps.by_name.is_empty() && apps.tallies.len() == 0);
-        assert_eq!(apps.join(&[], 0), Ok(None), "the unknown belong to none");
+        assert_eq!(
+            apps.join(&mut Vec::new(), 0),
+            Ok(None),
+            "the unknown belong to none"
+        );
     }
 }
