@@ -1,4 +1,5 @@
-//! No allocation per packet: the engine, once warm, moves packets without asking the allocator for anything.
+//! No allocation per packet: the engine, once warm, moves packets without asking the allocator for anything. And little
+//! memory for a flow that is idle.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -133,9 +134,53 @@ fn datagrams_of_a_known_flow_allocate_nothing() {
 }
 
 #[test]
+fn an_idle_flow_takes_less_than_a_kibibyte_and_no_timer() {
+    let request =
+        b"GET /news/latest?page=2 HTTP/1.1\r\nHost: server.example\r\nAccept: */*\r\n\r\n";
+    let record = [&[23, 3, 3, 0, 64][..], &[0x5a; 64]].concat();
+    let hello = client_hello(b"server.example");
+    let carried: [(&str, &[&[u8]]); 4] = [
+        ("nothing", &[]),
+        ("a byte", &[b"?"]),
+        ("requests", &[request, request]),
+        ("TLS", &[&hello, &record]),
+    ];
+    for (what, messages) in carried {
+        let mut phone = Phone::new(&identity());
+        // One flow sets up what all share.
+        phone.exchange(0, messages);
+        let before = HELD.get();
+        for number in 1..IDLE {
+            phone.exchange(number, messages);
+        }
+        // Whatever was armed is over by then.
+        phone.now.mono += Duration::from_secs(100);
+        while phone
+            .engine
+            .poll_timeout()
+            .is_some_and(|at| at <= phone.now.mono)
+        {
+            phone.engine.handle_timeout(phone.now);
+            phone.send();
+            while phone.next_segment().is_some() {}
+        }
+        assert_eq!(phone.engine.poll_timeout(), None, "{what}: nobody is woken");
+        let each = (HELD.get() - before) / (i64::from(IDLE) - 1);
+        assert!(each < MOST_IDLE, "{what}: {each} bytes");
+        assert!(each > 400, "{what}: {each} bytes are too few to be true");
+    }
+}
+
+#[test]
 fn the_counter_counts() {
     let (allocations, _) = counted(|| vec![1, 2, 3]);
     assert_eq!(allocations, 1);
+    let before = HELD.get();
+    let mut bytes = vec![0u8; 100];
+    bytes.resize(1_000, 0);
+    assert_eq!(HELD.get() - before, bytes.capacity() as i64);
+    drop(bytes);
+    assert_eq!(HELD.get(), before);
 }
 
 fn steady_uploads(phone: &mut Phone) -> u64 {
@@ -318,6 +363,25 @@ impl Phone {
         }
     }
 
+    /// A connection that carries messages, each answered by a few bytes that the app acknowledges.
+    fn exchange(&mut self, number: u16, messages: &[&[u8]]) {
+        let mut flow = self.connect(number);
+        for message in messages {
+            self.say(&mut flow, message);
+            let room = self
+                .engine
+                .recv_room(flow.socket)
+                .expect("the window is open");
+            room[..16].fill(b'd');
+            self.engine.received(flow.socket, Ok(16), self.now);
+            while let Some((segment, len)) = self.next_segment() {
+                flow.take(&segment, len);
+            }
+            self.packet(segment(flow.pair, flow.seq, flow.ack, Flags::ACK), 0);
+            while self.next_segment().is_some() {}
+        }
+    }
+
     /// A batch of received bytes, ACKed by the app; gives the bytes that reached it.
     fn download(&mut self, flow: &mut Flow) -> usize {
         self.tick();
@@ -470,6 +534,15 @@ fn identity() -> String {
     "imei = \"490154203237518\"\nwifi_mac = \"02:00:5e:10:3f:a7\"\nemail = \"kari.nordmann@mail.example\"\n".to_owned()
 }
 
+/// A record that opens TLS to `host`, of fewer than 100 bytes (RFC 8446 section 4.1.2).
+fn client_hello(host: &[u8]) -> Vec<u8> {
+    let sized = |head: &[u8], bytes: &[u8]| [head, &[0, bytes.len() as u8], bytes].concat();
+    let server_name = sized(&[0, 0], &sized(&[], &sized(&[0], host)));
+    let suites = [0, 0, 2, 0x13, 1, 1, 0];
+    let hello = [&[3, 3][..], &[0x5a; 32], &suites, &sized(&[], &server_name)].concat();
+    sized(&[22, 3, 1], &sized(&[1, 0], &hello))
+}
+
 /// Runs `body` and counts the calls of the allocator that ask for memory, on this thread.
 fn counted<T>(body: impl FnOnce() -> T) -> (u64, T) {
     let before = ASKED.get();
@@ -479,6 +552,8 @@ fn counted<T>(body: impl FnOnce() -> T) -> (u64, T) {
 
 thread_local! {
     static ASKED: Cell<u64> = const { Cell::new(0) };
+    /// Bytes asked for and not given back.
+    static HELD: Cell<i64> = const { Cell::new(0) };
 }
 
 /// The system's allocator, counting by thread.
@@ -488,17 +563,20 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ASKED.set(ASKED.get() + 1);
+        HELD.set(HELD.get() + layout.size() as i64);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size() as i64);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ASKED.set(ASKED.get() + 1);
+        HELD.set(HELD.get() + size as i64 - layout.size() as i64);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -510,5 +588,9 @@ static ALLOCATOR: Counting = Counting;
 const REMOTE: &str = "203.0.113.9:80";
 const MSS: usize = 1460;
 const BATCH: usize = 16;
+/// Flows that fill the tables just so.
+const IDLE: u16 = 8_192;
+/// Bytes of an idle flow at most: a KiB with what the shell keeps of a socket, and the allocator of each piece.
+const MOST_IDLE: i64 = 920;
 const WARM_UP: usize = 64;
 const ROUNDS: usize = 256;

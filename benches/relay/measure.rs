@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     load,
-    options::{Content, Direction, Options, Part},
+    options::{AFTER, After, Content, Direction, Options, Part},
     topology::Running,
 };
 
@@ -32,7 +32,7 @@ pub enum Cell {
     /// Datagrams there and back.
     Udp { size: u32 },
     /// Connections on which nothing happens, and an upload beside them.
-    Idle { flows: u32 },
+    Idle { flows: u32, after: After },
 }
 
 /// The figures of one run, as [`Cell`] has them.
@@ -74,8 +74,10 @@ impl Cell {
         let mut groups = vec![streams, rates];
         if wants(Part::Idle) {
             // What a relay keeps from one number would hide what the next one takes.
-            let idle = options.idle.iter();
-            groups.extend(idle.map(|&flows| vec![Cell::Idle { flows }]));
+            for &after in &options.after {
+                let idle = options.idle.iter();
+                groups.extend(idle.map(|&flows| vec![Cell::Idle { flows, after }]));
+            }
         }
         groups.retain(|group| !group.is_empty());
         groups
@@ -97,9 +99,16 @@ impl Cell {
                 vec![kind.into(), resolver.into(), "dns".into(), seconds]
             }
             Cell::Udp { size } => vec!["datagrams".into(), echo, size.to_string(), seconds],
-            Cell::Idle { flows } => vec!["idle".into(), flows.to_string()],
+            Cell::Idle { flows, after } => {
+                vec!["idle".into(), flows.to_string(), word(after).into()]
+            }
         }
     }
+}
+
+fn word(after: After) -> &'static str {
+    let named = AFTER.iter().find(|(_, known)| *known == after);
+    named.map_or("", |(word, _)| word)
 }
 
 fn stream(direction: Direction, content: Content, streams: u32, seconds: &str) -> Vec<String> {
@@ -120,8 +129,8 @@ fn stream(direction: Direction, content: Content, streams: u32, seconds: &str) -
 /// Runs a client once on the app's side.
 pub fn run(running: &Running, cell: Cell, seconds: u32) -> Result<Sample, String> {
     let words = cell.words(running.resolver, seconds);
-    if let Cell::Idle { flows } = cell {
-        return idle(running, flows, &words);
+    if let Cell::Idle { flows, .. } = cell {
+        return idle(running, flows, &words, seconds);
     }
     let (said, cost) = measured(running, &words)?;
     let number = |name: &str| said[name].as_f64().ok_or(format!("no {name} in {said}"));
@@ -159,7 +168,7 @@ fn measured(running: &Running, words: &[String]) -> Result<(Value, f64), String>
 }
 
 /// Memory of idle connections, and what an upload beside them costs.
-fn idle(running: &Running, flows: u32, words: &[String]) -> Result<Sample, String> {
+fn idle(running: &Running, flows: u32, words: &[String], seconds: u32) -> Result<Sample, String> {
     let before = resident(running.relay.as_ref());
     let mut client = running
         .client(words)
@@ -175,7 +184,7 @@ fn idle(running: &Running, flows: u32, words: &[String]) -> Result<Sample, Strin
     };
     let result = says("open").and_then(|()| {
         let after = resident(running.relay.as_ref());
-        let upload = stream(Direction::Up, Content::Tls, 1, "1");
+        let upload = stream(Direction::Up, Content::Tls, 1, &seconds.to_string());
         let (said, cost) = measured(running, &upload)?;
         let bytes = said["bytes"].as_f64().unwrap_or_default();
         if let Some(input) = &mut client.stdin {
@@ -240,7 +249,11 @@ impl fmt::Display for Cell {
             Cell::Dns { fresh: false } => write!(f, "DNS/s, one socket"),
             Cell::Dns { fresh: true } => write!(f, "DNS/s, new sockets"),
             Cell::Udp { size } => write!(f, "UDP/s, {size} bytes"),
-            Cell::Idle { flows } => write!(f, "{flows} idle"),
+            Cell::Idle {
+                flows,
+                after: After::Byte,
+            } => write!(f, "{flows} idle"),
+            Cell::Idle { flows, after } => write!(f, "{flows} idle after {}", word(*after)),
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct Options {
     pub contents: Vec<Content>,
     /// Numbers of idle flows.
     pub idle: Vec<u32>,
+    /// What idle flows have carried.
+    pub after: Vec<After>,
     pub seconds: u32,
     pub rounds: u32,
     /// Packets that the tun queues.
@@ -31,6 +33,17 @@ pub enum Part {
     Dns,
     Udp,
     Idle,
+}
+
+/// What a connection has carried, there and back, before it is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum After {
+    Nothing,
+    Byte,
+    /// A request.
+    Http,
+    /// A ClientHello and a record.
+    Tls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +70,7 @@ impl Options {
             directions: vec![Direction::Up, Direction::Down],
             contents: vec![Content::Noise, Content::Tls],
             idle: vec![10_000],
+            after: vec![After::Byte],
             seconds: 3,
             rounds: 3,
             queue: 5_000,
@@ -79,6 +93,7 @@ impl Options {
                 "--direction" => options.directions = named(value, &DIRECTIONS)?,
                 "--content" => options.contents = named(value, &CONTENTS)?,
                 "--idle" => options.idle = numbers(value)?,
+                "--idle-after" => options.after = named(value, &AFTER)?,
                 "--seconds" => options.seconds = number(value)?.max(1),
                 "--rounds" => options.rounds = number(value)?.max(1),
                 "--queue" => options.queue = number(value)?,
@@ -128,6 +143,13 @@ const PARTS: [(&str, Part); 6] = [
     ("udp", Part::Udp),
     ("idle", Part::Idle),
 ];
+/// As the client has them, too.
+pub const AFTER: [(&str, After); 4] = [
+    ("nothing", After::Nothing),
+    ("byte", After::Byte),
+    ("http", After::Http),
+    ("tls", After::Tls),
+];
 const DIRECTIONS: [(&str, Direction); 2] = [("up", Direction::Up), ("down", Direction::Down)];
 const CONTENTS: [(&str, Content); 2] = [("noise", Content::Noise), ("tls", Content::Tls)];
 
@@ -139,6 +161,7 @@ cargo bench --bench relay -- [OPTIONS]
   --direction A,B  up, down (both)
   --content A,B    noise, tls: what uploads consist of (both)
   --idle N,N       numbers of idle connections (10000)
+  --idle-after A,B nothing, byte, http, tls: what they carried before, there and back (byte)
   --seconds N      length of one measurement (3)
   --rounds N       interleaved rounds, whose median counts (3)
   --queue N        packets that the tun queues (5000)

@@ -13,7 +13,7 @@ pub(super) struct Apps {
 
 /// One app's share.
 pub(super) struct Tally {
-    name: Arc<str>,
+    names: Vec<Arc<str>>,
     flows: usize,
     /// Connections whose SYN is not answered yet.
     pub(super) parked: usize,
@@ -29,11 +29,16 @@ impl Apps {
         }
     }
 
-    /// Counts one more flow of the owner that goes by `names`; `None` where it is unknown.
+    /// Counts one more flow of the owner that goes by `names`; `None` where it is unknown. All flows of an app share its
+    /// names.
     ///
     /// # Errors
     /// Where the app has `most` flows already.
-    pub(super) fn join(&mut self, names: &[Arc<str>], most: usize) -> Result<Option<Key>, ()> {
+    pub(super) fn join(
+        &mut self,
+        names: &mut Vec<Arc<str>>,
+        most: usize,
+    ) -> Result<Option<Key>, ()> {
         let Some(name) = names.first() else {
             return Ok(None);
         };
@@ -41,7 +46,7 @@ impl Apps {
             Some(&key) => key,
             None => {
                 let key = self.tallies.insert(Tally {
-                    name: name.clone(),
+                    names: names.clone(),
                     flows: 0,
                     parked: 0,
                     held: 0,
@@ -51,7 +56,13 @@ impl Apps {
             }
         };
         match self.tallies.get_mut(key) {
-            Some(tally) if tally.flows < most => tally.flows += 1,
+            Some(tally) if tally.flows < most => {
+                tally.flows += 1;
+                if tally.names == *names {
+                    names.clone_from(&tally.names);
+                }
+                names.shrink_to_fit();
+            }
             _ => return Err(()),
         }
         Ok(Some(key))
@@ -66,8 +77,9 @@ impl Apps {
             tally.flows -= 1;
             if tally.flows == 0
                 && let Some(tally) = self.tallies.remove(key)
+                && let Some(name) = tally.names.first()
             {
-                self.by_name.remove(&tally.name);
+                self.by_name.remove(name);
             }
         }
     }
@@ -90,11 +102,15 @@ mod tests {
     #[test]
     fn an_app_joins_up_to_its_limit_and_is_forgotten_with_its_last_flow() {
         let mut apps = Apps::new(1);
-        let names = ["game".into(), "uid:10123".into()];
-        let first = apps.join(&names, 2).unwrap();
-        let second = apps.join(&names, 2).unwrap();
+        let names = || vec![Arc::from("game"), Arc::from("uid:10123")];
+        let mut owners = [names(), names()];
+        let [first, second] = owners.each_mut().map(|names| apps.join(names, 2).unwrap());
         assert!(first.is_some() && first == second);
-        assert_eq!(apps.join(&names, 2), Err(()));
+        assert!(
+            Arc::ptr_eq(&owners[0][1], &owners[1][1]),
+            "both flows share a name"
+        );
+        assert_eq!(apps.join(&mut names(), 2), Err(()));
         apps.get_mut(first).unwrap().held = 300;
         assert_eq!(
             (apps.room(first, 1_000), apps.room(None, 1_000)),
@@ -103,6 +119,10 @@ mod tests {
         apps.leave(first);
         apps.leave(second);
         assert!(apps.by_name.is_empty() && apps.tallies.len() == 0);
-        assert_eq!(apps.join(&[], 0), Ok(None), "the unknown belong to none");
+        assert_eq!(
+            apps.join(&mut Vec::new(), 0),
+            Ok(None),
+            "the unknown belong to none"
+        );
     }
 }

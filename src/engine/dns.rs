@@ -273,7 +273,7 @@ impl Engine {
             .get(again % self.config.resolvers.len())?;
         let index = self.dns_place(to)?;
         if self.dns.pool.get(index)?.is_none() {
-            let socket = self.sockets.insert(Owner::Dns(index));
+            let socket = self.sockets.insert(Owner::Dns(index as u16));
             let open = Command::OpenUdp {
                 socket: SocketId(socket),
                 v6: to.is_ipv6(),

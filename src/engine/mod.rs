@@ -498,7 +498,7 @@ impl Engine {
                     self.inbound_datagram(key, from, start..len.min(start + each));
                 }
             }
-            Some(Owner::Dns(index)) => self.dns_reply(index, from, len),
+            Some(Owner::Dns(index)) => self.dns_reply(index.into(), from, len),
             Some(Owner::Tcp(_)) | None => {}
         }
     }
@@ -509,7 +509,7 @@ impl Engine {
         match self.sockets.get(socket.0) {
             Some(Owner::Tcp(key)) => self.tcp_socket(key, event),
             Some(Owner::Mapping(key)) => self.mapping_socket(key, event),
-            Some(Owner::Dns(index)) => self.dns_socket(index, event),
+            Some(Owner::Dns(index)) => self.dns_socket(index.into(), event),
             None => {}
         }
     }

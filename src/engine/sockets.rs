@@ -12,7 +12,7 @@ pub(super) enum Owner {
     /// A mapping of a UDP port or an echo identifier.
     Mapping(Key),
     /// A socket of the DNS pool.
-    Dns(usize),
+    Dns(u16),
 }
 
 /// Every socket that has a name, and a count of those that the shell was told to open.
@@ -25,7 +25,7 @@ pub(super) struct Sockets {
 /// A socket's owner, and the descriptors that it takes, once it is to be opened.
 struct Place {
     owner: Owner,
-    descriptors: usize,
+    descriptors: u8,
 }
 
 impl Sockets {
@@ -97,14 +97,14 @@ impl Engine {
         if let Some(place) = self.sockets.owners.get_mut(key) {
             place.descriptors = descriptors;
         }
-        self.sockets.open += descriptors;
+        self.sockets.open += usize::from(descriptors);
         self.commands.push_back(command);
     }
 
     /// Has the shell close a socket that it was told to open, and forgets its name.
     pub(super) fn close_socket(&mut self, key: Key, reset: bool) {
         if let Some(place) = self.sockets.owners.remove(key) {
-            self.sockets.open -= place.descriptors;
+            self.sockets.open -= usize::from(place.descriptors);
             let socket = SocketId(key);
             self.commands.push_back(Command::Close { socket, reset });
         }

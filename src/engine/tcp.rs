@@ -878,20 +878,3 @@ fn room(limits: &Limits, apps: &Apps, held: usize, flow: &TcpFlow) -> usize {
 
 /// The part of the limit on buffers that bytes before their turn may fill.
 const EARLY_SHARE: usize = 4;
-
-#[cfg(test)]
-mod sizes {
-    #[test]
-    fn print() {
-        use std::mem::size_of as s;
-        eprintln!(
-            "TcpFlow {} Stream {} Record {} Tcp {} Out {} opt {}",
-            s::<super::TcpFlow>(),
-            s::<super::Stream>(),
-            s::<super::Record>(),
-            s::<super::Tcp>(),
-            s::<super::Out>(),
-            s::<Option<super::TcpFlow>>()
-        );
-    }
-}

@@ -2,7 +2,7 @@ use super::{
     Context, Gate, Step,
     piece::{Piece, Tail, Wire},
     scanner::Scanner,
-    stream::{State, Stream},
+    stream::Stream,
 };
 use crate::{
     event::{NameSource, Opaque, Place, Proto, Wrapper},
@@ -16,7 +16,7 @@ impl Stream {
     }
 
     fn judge_datagram(&mut self, payload: &[u8], cx: &mut Context<'_>) -> Step {
-        if !matches!(self.state, State::Open) {
+        if self.stopped.is_some() {
             return self.closed(0);
         }
         self.unit.renew();

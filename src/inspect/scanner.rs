@@ -29,8 +29,6 @@ pub(super) struct Scanner {
     carry: Vec<u8>,
     /// Bytes of text that were released.
     released: u64,
-    /// How many of them were part of another text, which was judged by itself.
-    inherited: u64,
     /// Where they stand on the wire, as far as they are carried.
     stretches: Stretches,
     /// Whether the text began before what is carried.
@@ -60,22 +58,35 @@ struct Origin {
     point: Option<u64>,
     /// What decoders of this text may take of the pool.
     room: usize,
+    /// How many bytes at its front were part of another text, which was judged by itself.
+    inherited: u64,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            wrappers: Vec::new(),
+            point: None,
+            room: Pool::FLOW,
+            inherited: 0,
+        }
+    }
 }
 
 impl Scanner {
     pub(super) fn new(place: Place, wrappers: &[Wrapper], start: u64) -> Self {
-        let origin = Origin {
-            wrappers: wrappers.to_vec(),
-            point: None,
-            room: Pool::FLOW,
+        let origin = || {
+            Box::new(Origin {
+                wrappers: wrappers.to_vec(),
+                ..Origin::default()
+            })
         };
         Self {
             place,
-            origin: (!wrappers.is_empty()).then(|| Box::new(origin)),
+            origin: (!wrappers.is_empty()).then(origin),
             start,
             carry: Vec::new(),
             released: 0,
-            inherited: 0,
             stretches: Stretches::default(),
             cut: false,
             json: None,
@@ -96,6 +107,7 @@ impl Scanner {
                 wrappers: [outer.wrappers(), &[wrapper]].concat(),
                 point: Some(outer.point().unwrap_or(wire)),
                 room,
+                inherited: 0,
             })),
             ..Self::new(outer.place, &[], outer.start)
         }
@@ -277,7 +289,7 @@ impl Scanner {
     /// Begins with the end of another text in front: a value may have begun there.
     pub(super) fn inherit(&mut self, text: &[u8], wire: u64, context: usize) {
         self.absorb(text, wire, context);
-        self.inherited = self.released;
+        self.origin.get_or_insert_default().inherited = self.released;
     }
 
     /// Takes note of text that was released, and of where it begins on the wire.
@@ -316,16 +328,6 @@ impl Scanner {
         self.cut |= drop > 0;
         self.carry.drain(..drop);
         self.carry.extend_from_slice(text);
-    }
-
-    /// The text is over: another may begin at the same place, of which nothing is known yet.
-    pub(super) fn end(&mut self) {
-        if self.released > 0 {
-            *self = Self {
-                origin: self.origin.take(),
-                ..Self::new(self.place, &[], self.start)
-            };
-        }
     }
 
     /// The last bytes that were released.
@@ -458,8 +460,9 @@ impl Scanner {
 
     /// Whether the byte at `index` of a view belongs to another text.
     fn is_inherited(&self, view: &View<'_>, index: impl FnOnce() -> usize) -> bool {
-        self.inherited > 0
-            && self.released as i64 + view.first as i64 + (index() as i64) < self.inherited as i64
+        let inherited = self.origin.as_ref().map_or(0, |origin| origin.inherited);
+        inherited > 0
+            && self.released as i64 + view.first as i64 + (index() as i64) < inherited as i64
     }
 
     /// Where the byte `back` bytes before what is unreleased is on the wire.

@@ -25,7 +25,8 @@ pub struct Stream {
     pub(super) tail: Patience,
     pub(super) phase: Phase,
     pub(super) unit: Unit,
-    pub(super) state: State,
+    /// Why the stream does not go on, if so.
+    pub(super) stopped: Option<Box<Stopped>>,
     /// The verdict on the connection that the flow was let through with.
     pub(super) connection: Option<Verdict>,
     /// Whether the last turn asked to speak WebSocket from here on.
@@ -48,12 +49,11 @@ pub(super) struct Questions {
     pub(super) asked: Vec<Kind>,
 }
 
-/// Whether the stream goes on.
-pub(super) enum State {
-    Open,
+/// Why a stream does not go on.
+pub(super) enum Stopped {
     /// A question is put: about the connection, or about what was found.
-    Ask(Box<Verdict>, About),
-    Block(Box<Verdict>),
+    Ask(Verdict, About),
+    Block(Verdict),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Stream {
             tail: Patience::default(),
             phase: Phase::Turn,
             unit: Unit::default(),
-            state: State::Open,
+            stopped: None,
             connection: None,
             upgraded: false,
             questions: None,
@@ -125,21 +125,20 @@ impl Stream {
 
     /// A person (or the timeout) answered the question of the last step. Another question may follow.
     pub fn answer(&mut self, answer: Action, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
-        match (std::mem::replace(&mut self.state, State::Open), answer) {
-            (State::Ask(_, about), Action::Allow) => {
+        match (self.stopped.as_deref_mut(), answer) {
+            (Some(Stopped::Ask(_, about)), Action::Allow) => {
+                let about = *about;
                 self.lent(cx, |stream, cx| stream.resume(about, unreleased, cx))
             }
-            (State::Ask(verdict, _), Action::Block) => {
-                self.state = State::Block(Box::new(Verdict {
+            (Some(Stopped::Ask(verdict, _)), Action::Block) => {
+                let verdict = Verdict {
                     action: Action::Block,
-                    ..*verdict
-                }));
+                    ..verdict.clone()
+                };
+                self.stop(verdict, About::Connection);
                 self.closed(0)
             }
-            (state, Action::Allow | Action::Ask | Action::Block) => {
-                self.state = state;
-                self.closed(0)
-            }
+            (_, Action::Allow | Action::Ask | Action::Block) => self.closed(0),
         }
     }
 
@@ -180,7 +179,7 @@ impl Stream {
 
     /// Goes on although the last step was not to.
     pub(super) fn resume(&mut self, about: About, unreleased: &[u8], cx: &mut Context<'_>) -> Step {
-        self.state = State::Open;
+        self.stopped = None;
         if about == About::Content
             && let Some(Questions { allowed, asked }) = self.questions.as_deref_mut()
         {
@@ -202,10 +201,10 @@ impl Stream {
 
     /// The step of a stream that does not go on.
     pub(super) fn closed(&self, release: usize) -> Step {
-        let gate = match &self.state {
-            State::Open => Gate::Open,
-            State::Ask(verdict, _) => Gate::Ask(Verdict::clone(verdict)),
-            State::Block(verdict) => Gate::Block(Verdict::clone(verdict)),
+        let gate = match self.stopped.as_deref() {
+            None => Gate::Open,
+            Some(Stopped::Ask(verdict, _)) => Gate::Ask(verdict.clone()),
+            Some(Stopped::Block(verdict)) => Gate::Block(verdict.clone()),
         };
         Step {
             release,
@@ -228,14 +227,14 @@ impl Stream {
     }
 
     pub(super) fn stop(&mut self, verdict: Verdict, about: About) {
-        self.state = match verdict.action {
-            Action::Block => State::Block(Box::new(verdict)),
-            Action::Ask | Action::Allow => State::Ask(Box::new(verdict), about),
-        };
+        self.stopped = Some(Box::new(match verdict.action {
+            Action::Block => Stopped::Block(verdict),
+            Action::Ask | Action::Allow => Stopped::Ask(verdict, about),
+        }));
     }
 
     fn run(&mut self, bytes: &[u8], call: Call, cx: &mut Context<'_>) -> Step {
-        if !matches!(self.state, State::Open) {
+        if self.stopped.is_some() {
             return self.closed(0);
         }
         let end = self.base + bytes.len() as u64;

@@ -16,7 +16,10 @@ use crate::{
 /// Records of TLS and what they hold in clear.
 pub(super) struct Tls {
     records: Records,
-    clear: Scanner,
+    /// Where they begin, in bytes from the start of the stream.
+    start: u64,
+    /// Records in clear since the last one that is not: nobody reads across that.
+    clear: Option<Box<Scanner>>,
     /// Until the ClientHello was read.
     ahead: Option<Box<Ahead>>,
 }
@@ -48,14 +51,22 @@ impl Tls {
         {
             header = header.get(take..).unwrap_or_default();
         }
-        let mut clear = Scanner::new(Place::Stream, &[], start);
-        clear.absorb(before, start, context);
+        let mut clear = None;
+        if !before.is_empty() {
+            clear_text(&mut clear, start).absorb(before, start, context);
+        }
         Self {
             records,
+            start,
             clear,
             ahead: Some(Box::new(ahead)),
         }
     }
+}
+
+/// The text that records in clear make, whose place begins at `start`.
+fn clear_text(clear: &mut Option<Box<Scanner>>, start: u64) -> &mut Scanner {
+    clear.get_or_insert_with(|| Box::new(Scanner::new(Place::Stream, &[], start)))
 }
 
 impl Ahead {
@@ -126,13 +137,18 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Turn {
         let detector = &cx.rules.detector;
-        let Tls { records, clear, .. } = &mut *tls;
+        let Tls {
+            records,
+            start,
+            clear,
+            ..
+        } = &mut *tls;
         let mut at = 0;
         loop {
             match records.next(&rest[at..]) {
                 Record::Header(take) => at += take,
                 Record::Opaque(take) => {
-                    clear.end();
+                    *clear = None;
                     at += take;
                     self.unread += take as u64;
                 }
@@ -147,6 +163,7 @@ impl Stream {
                         tail,
                         wire,
                     };
+                    let clear = clear_text(clear, *start);
                     let hold = clear.scan(&piece, detector, &mut self.unit);
                     self.searched = self.searched.max(self.base + end as u64);
                     if self.stops(cx) {

@@ -325,7 +325,12 @@ impl Stream {
             if cx.facts.names.iter().any(known) {
                 continue;
             }
-            let name: Arc<str> = name.as_str().into();
+            // The same name from another source is kept once.
+            let same = cx.facts.names.iter().find(|(known, _)| **known == **name);
+            let name: Arc<str> = match same {
+                Some((known, _)) => known.clone(),
+                None => name.as_str().into(),
+            };
             let is_claim = |(_, from): &(Arc<str>, NameSource)| *from != NameSource::Dns;
             let claims = cx.facts.names.iter().filter(|name| is_claim(name)).count();
             if claims >= MOST_CLAIMS
@@ -333,6 +338,7 @@ impl Stream {
             {
                 cx.facts.names.remove(oldest);
             }
+            cx.facts.names.reserve_exact(1);
             cx.facts.names.push((name.clone(), from));
             cx.notices.push(Notice::Name { name, from });
         }

@@ -36,7 +36,7 @@ pub fn run(words: &[&str]) -> io::Result<()> {
             println!("{{\"count\":{count},\"seconds\":{elapsed}}}");
             Ok(())
         }
-        ["idle", flows] => idle(flows.parse().map_err(io::Error::other)?),
+        ["idle", flows, after] => idle(flows.parse().map_err(io::Error::other)?, after),
         _ => Err(ErrorKind::InvalidInput.into()),
     }
 }
@@ -136,13 +136,14 @@ fn connect(to: SocketAddr) -> io::Result<TcpStream> {
 /// Connects, and has a byte back.
 fn exchange(to: SocketAddr) -> io::Result<TcpStream> {
     let mut stream = connect(to)?;
-    ask(&mut stream)?;
+    ask(&mut stream, b"?")?;
     Ok(stream)
 }
 
-fn ask(stream: &mut TcpStream) -> io::Result<()> {
-    stream.write_all(b"?")?;
-    stream.read_exact(&mut [0])
+/// Sends something and has as much back.
+fn ask(stream: &mut TcpStream, what: &[u8]) -> io::Result<()> {
+    stream.write_all(what)?;
+    stream.read_exact(&mut vec![0; what.len()])
 }
 
 fn first_byte(length: Duration) -> io::Result<()> {
@@ -241,19 +242,32 @@ fn datagrams(to: &str, size: &str, length: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens connections, says so, keeps them until told to go on, and looks whether they still work.
-fn idle(flows: usize) -> io::Result<()> {
+/// Opens connections, uses each for what comes before it is idle, says so, keeps them until told to go on, and looks
+/// whether they still work.
+fn idle(flows: usize, after: &str) -> io::Result<()> {
+    let record = content::record(64);
+    let (first, again) = match after {
+        "nothing" => (Vec::new(), b"?".to_vec()),
+        "http" => (REQUEST.to_vec(), REQUEST.to_vec()),
+        "tls" => {
+            let hello = content::client_hello("server.example");
+            ([hello, record.clone()].concat(), record)
+        }
+        _ => (b"?".to_vec(), b"?".to_vec()),
+    };
     let mut streams = Vec::new();
     for number in 0..flows {
-        let stream = exchange(address(number, ECHO));
-        streams.push(
-            stream.map_err(|error| io::Error::other(format!("connection {number}: {error}")))?,
-        );
+        let used = connect(address(number, ECHO)).and_then(|mut stream| {
+            ask(&mut stream, &first)?;
+            Ok(stream)
+        });
+        let used = used.map_err(|error| io::Error::other(format!("connection {number}: {error}")));
+        streams.push(used?);
     }
     println!("{{\"open\":{flows}}}");
     io::stdin().read_line(&mut String::new())?;
     for stream in streams.iter_mut().step_by((flows / 100).max(1)) {
-        ask(stream)?;
+        ask(stream, &again)?;
     }
     println!("{{\"alive\":{flows}}}");
     Ok(())
@@ -267,5 +281,7 @@ const LATE: Duration = Duration::from_secs(2);
 const LOST: Duration = Duration::from_millis(100);
 /// Datagrams on their way.
 const IN_FLIGHT: u32 = 64;
+/// What a browser asks, more or less.
+const REQUEST: &[u8] = b"GET /news/latest?page=2 HTTP/1.1\r\nHost: server.example\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n";
 /// Clients at a time.
 const THREADS: usize = 16;

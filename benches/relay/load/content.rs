@@ -15,9 +15,13 @@ pub fn noise(length: usize) -> Vec<u8> {
 
 /// So many TLS records of application data, as long as they may be.
 pub fn records(count: usize) -> Vec<u8> {
-    let body = noise(LONGEST);
-    let record = [&[23, 3, 3, 0x40, 0][..], &body].concat();
-    record.repeat(count)
+    record(LONGEST).repeat(count)
+}
+
+/// A TLS record of application data with a body of so many bytes.
+pub fn record(length: u16) -> Vec<u8> {
+    let body = noise(length.into());
+    [&[23, 3, 3][..], &block16(&body)].concat()
 }
 
 /// A record that opens a connection to `host` (RFC 8446 section 4.1.2), with the extensions that a server name needs.
@@ -47,4 +51,4 @@ fn block16(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes of a record's body at most, by RFC 8446 section 5.1.
-const LONGEST: usize = 0x4000;
+const LONGEST: u16 = 0x4000;

@@ -117,7 +117,7 @@ impl Engine {
             flow.record.facts.app = owner;
             match self
                 .apps
-                .join(&flow.record.facts.app, self.limits.flows_per_app)
+                .join(&mut flow.record.facts.app, self.limits.flows_per_app)
             {
                 Ok(app) => {
                     flow.app = app;

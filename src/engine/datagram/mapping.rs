@@ -329,7 +329,7 @@ impl Engine {
         }
         self.count("send_failed");
         if let Some(Owner::Dns(index)) = self.sockets.get(socket.0) {
-            self.dns_socket(index, SocketEvent::Failed(why));
+            self.dns_socket(index.into(), SocketEvent::Failed(why));
         }
     }
 }
