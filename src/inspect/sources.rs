@@ -89,9 +89,10 @@ mod tests {
             proxy.login,
             crate::egress::Login::new("ada", "hunter2").ok()
         );
-        let wrong: [(&[&[u8]], Option<u32>, &str); 4] = [
-            (&[], None, "1 lists are named, 0 were read"),
-            (&[list], Some(11), "the password was not read"),
+        let unread = "the password was not read";
+        let wrong = [
+            (&[][..], None, "1 lists are named, 0 were read"),
+            (&[list], Some(11), unread),
             (&[list, b"\xff"], Some(11), "it is not UTF-8 text"),
             (
                 &[list, b"hunter2", b"more"],
