@@ -126,6 +126,44 @@ fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
     None
 }
 
+/// Two coordinates in degrees that two integers can mean, one behind the other: ten-millionths of a degree, as most formats
+/// have them, in each of the ways that protobuf writes negative ones.
+pub(super) fn coordinates(one: Number, other: Number) -> impl Iterator<Item = [f64; 2]> {
+    let pair = move |read: fn(Number) -> Option<f64>| Some([read(one)?, read(other)?]);
+    let plain = pair(|number| degrees(plain(number)?));
+    let folded = pair(|number| degrees(unfolded(number)?));
+    plain.into_iter().chain(folded)
+}
+
+fn degrees(number: i64) -> Option<f64> {
+    let degrees = number as f64 / TEN_MILLIONTHS;
+    (LEAST_DEGREES..=180.0)
+        .contains(&degrees.abs())
+        .then_some(degrees)
+}
+
+/// An integer of 64 bits, or of 32 (`sfixed32`).
+fn plain(number: Number) -> Option<i64> {
+    match number {
+        Number::Unsigned(number) => match u32::try_from(number) {
+            Ok(short) => Some(short.cast_signed().into()),
+            Err(_) => number.try_into().ok(),
+        },
+        Number::Signed(number) => Some(number),
+        Number::Single(_) | Number::Double(_) => None,
+    }
+}
+
+/// An integer whose sign is its lowest bit (`sint32`).
+fn unfolded(number: Number) -> Option<i64> {
+    match number {
+        Number::Unsigned(number) => {
+            Some((number >> 1).cast_signed() ^ (number & 1).cast_signed().wrapping_neg())
+        }
+        Number::Signed(_) | Number::Single(_) | Number::Double(_) => None,
+    }
+}
+
 /// A number as its sender means it: negative ones are written as 64 bits.
 fn integer(value: u64) -> Number {
     let signed = value.cast_signed();
@@ -160,6 +198,9 @@ const MOST_VALUES: usize = 4096;
 const MOST_FIELD: u64 = 50_000;
 /// Negative integers down to here are written in decimal.
 const NEGATIVE: i64 = i64::MIN / 2;
+const TEN_MILLIONTHS: f64 = 1e7;
+/// Integers that mean fewer degrees are counts, flags and sizes.
+const LEAST_DEGREES: f64 = 0.1;
 /// Bytes that tell text from other bytes.
 const SAMPLE: usize = 256;
 
@@ -192,6 +233,41 @@ mod tests {
             })
             .collect();
         assert_eq!(said, ["490", "150", "59.5", "\u{fffd}\0", "10.75", "-1"]);
+    }
+
+    #[test]
+    fn reads_integers_as_coordinates_however_they_are_signed() {
+        use Number::{Signed, Single, Unsigned};
+        let read = |one, other| coordinates(one, other).collect::<Vec<_>>();
+        let south = u64::from((-338_568_000i32).cast_unsigned());
+        let cases = [
+            (
+                Unsigned(599_139_100),
+                Unsigned(107_522_100),
+                vec![[59.91391, 10.75221], [29.956955, 5.376105]],
+            ),
+            // sfixed32, int32 and sint32
+            (
+                Unsigned(south),
+                Unsigned(1_512_153_000),
+                vec![[-33.8568, 151.2153]],
+            ),
+            (
+                Signed(-338_568_000),
+                Unsigned(1_512_153_000),
+                vec![[-33.8568, 151.2153]],
+            ),
+            (
+                Unsigned(677_135_999),
+                Unsigned(3_024_306_000),
+                vec![[67.7135999, -127.0661296], [-33.8568, 151.2153]],
+            ),
+            (Unsigned(7), Unsigned(599_139_100), vec![]),
+            (Single(59.9), Unsigned(599_139_100), vec![]),
+        ];
+        for (one, other, expected) in cases {
+            assert_eq!(read(one, other), expected, "{one} {other}");
+        }
     }
 
     #[test]

@@ -368,6 +368,7 @@ impl Walk<'_> {
     /// The values of a protobuf message that begins at `start` of a text.
     fn fields(&mut self, text: &Text<'_>, start: usize, values: &[protobuf::Field], depth: usize) {
         let mut runs = self.spare.take_runs();
+        let mut before = None;
         for (range, value) in values {
             let range = start.saturating_add(range.start)..start.saturating_add(range.end);
             let encoded = text.bytes.get(range.clone()).unwrap_or_default();
@@ -376,14 +377,22 @@ impl Walk<'_> {
                     let layer = Layer::Part(Wrapper::Protobuf);
                     let copy = |out: &mut Vec<u8>| out.extend_from_slice(encoded);
                     runs.add(&range, layer, encoded.len(), self.budget, copy);
+                    before = None;
                 }
                 protobuf::Value::Number(number) => {
-                    let write = |out: &mut Vec<u8>| {
-                        // A vector takes all that is written to it.
-                        let _ = write!(out, "{number}");
-                    };
+                    // A vector takes all that is written to it.
+                    let write = |out: &mut Vec<u8>| drop(write!(out, "{number}"));
                     let length = Layer::Number.expected(range.len());
                     runs.add(&range, Layer::Number, length, self.budget, write);
+                    if let Some((first, other)) = before.replace((range.start, *number)) {
+                        let both = first..range.end;
+                        let length = Layer::Number.expected(both.len()).saturating_mul(2);
+                        for [one, other] in protobuf::coordinates(other, *number) {
+                            let write =
+                                |out: &mut Vec<u8>| drop(write!(out, "{one:.7},{other:.7}"));
+                            runs.add(&both, Layer::Number, length, self.budget, write);
+                        }
+                    }
                 }
             }
             if runs.len() >= BATCH {

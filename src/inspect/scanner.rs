@@ -537,7 +537,8 @@ fn field(text: &Text<'_>, index: usize, detector: &Detector) -> Option<Arc<str>>
 }
 
 /// Whether bytes that were written in hexadecimal digits are a value, or part of a longer number: two decimal digits a
-/// byte are nothing but their digits, and of other bytes up to three more digits make another number.
+/// byte are nothing but their digits; of other bytes up to three more digits make another number, and so does an odd digit
+/// at either side, which moves the bounds of all bytes between them.
 fn within_digits(text: &Text<'_>, hit: &Hit, detector: &Detector) -> Ending {
     let spelling = detector.describe(hit.needle).spelling;
     if !matches!(spelling, Spelling::Bcd | Spelling::Raw | Spelling::Integer) {
@@ -550,12 +551,17 @@ fn within_digits(text: &Text<'_>, hit: &Hit, detector: &Detector) -> Ending {
         Spelling::Bcd => digits.first().is_some_and(u8::is_ascii_digit),
         _ => (1..FEW_DIGITS).contains(&digits.len()),
     };
-    let more = if spelling == Spelling::Bcd {
-        after.is_empty()
-    } else {
-        after.len() < FEW_DIGITS
+    let is_odd = |digits: &[u8]| spelling != Spelling::Bcd && digits.len() % 2 == 1;
+    let may_be_astride = !text.cut && is_odd(&before);
+    let more = match spelling {
+        Spelling::Bcd => after.is_empty(),
+        _ => after.len() < FEW_DIGITS || may_be_astride,
     };
-    match (text.open && more, continues(&before) || continues(&after)) {
+    let is_astride = may_be_astride && is_odd(&after);
+    match (
+        text.open && more,
+        continues(&before) || continues(&after) || is_astride,
+    ) {
         (true, _) if !continues(&before) => Ending::Unknown,
         (_, true) => Ending::Continues,
         (_, false) => Ending::Ends,

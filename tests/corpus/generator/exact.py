@@ -97,6 +97,9 @@ def places(book: Book) -> None:
     book.add("spelling doubles", "protobuf, E7 as fixed32", web.post(body, "application/x-protobuf"), here)
     body = encode.protobuf((1, round(lat * 1e7)), (2, round(lon * 1e7)))
     book.add("spelling doubles", "protobuf, E7 as varints", web.post(body, "application/x-protobuf"), here)
+    # The sign is the lowest bit (sint32); a message of its own, behind the time.
+    body = encode.protobuf((1, 1_700_000_000), (2, encode.protobuf((3, round(lat * 1e7) << 1), (4, round(lon * 1e7) << 1))))
+    book.add("spelling doubles", "protobuf, E7 as sint32", web.post(body, "application/x-protobuf"), here)
 
 
 def apps(book: Book) -> None:

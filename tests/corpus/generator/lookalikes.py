@@ -76,6 +76,7 @@ def inside(book: Book) -> None:
         # Not on a byte's bounds, or its bytes would really be there.
         ("Android ID in a SHA-1", f'{{"h":"00ff3{android}77de01be55443322aa1"}}'),
         ("MAC in a long hex", f'{{"h":"7e5{mac}9d00aa1"}}'),
+        ("MAC in a longer hex", f'{{"h":"7e5a1{mac}9d00b"}}'),
         ("MAC in eight octets", f'{{"eui":"{PERSON.wifi_mac}:ff:01"}}'),
         ("phone in a longer number", f'{{"n":"9{PERSON.phone[1:]}0077"}}'),
         ("ICCID and more digits", f'{{"n":"{PERSON.iccid}4455"}}'),
