@@ -228,9 +228,7 @@ impl Engine {
         // Each keeps the time that it has, and deadlines stand in order.
         questions.sort_by_key(|question| question.asked);
         self.dns.order.clear();
-        for index in 0..self.dns.pool.len() {
-            self.dns_close(index);
-        }
+        self.finish_dns();
         for question in questions {
             let (flow, pair, id) = (question.flow, question.pair, question.id);
             let failure = server_failure(id, question.section());
@@ -319,6 +317,13 @@ impl Engine {
             self.dns_close(index);
         }
         idle.or(worn)
+    }
+
+    /// Closes every socket of the pool.
+    pub(super) fn finish_dns(&mut self) {
+        for index in 0..self.dns.pool.len() {
+            self.dns_close(index);
+        }
     }
 
     /// Closes a socket of the pool.

@@ -601,6 +601,7 @@ impl Engine {
         self.now = now;
         self.finish_tcp();
         self.finish_datagrams();
+        self.finish_dns();
         let lost = self.fragments.take_dropped();
         if lost > 0 {
             *self.drops.entry("fragments").or_default() += lost;
