@@ -2,6 +2,7 @@
 
 /// Hands out chunks of [`Pool::CHUNK`] bytes up to a total, and takes them back.
 pub(crate) struct Pool {
+    #[expect(clippy::vec_box, reason = "flows link chunks by these boxes")]
     free: Vec<Box<Chunk>>,
     out: usize,
     most: usize,
