@@ -125,6 +125,12 @@ impl TcpFlow {
         &self.record
     }
 
+    /// Whether what the app sends now cannot be read.
+    fn is_opaque(&self) -> bool {
+        let stream = self.stream.as_ref();
+        stream.is_some_and(|stream| stream.opaque().is_some())
+    }
+
     /// Whether the shell was told to connect and has not said how that went.
     pub(super) fn is_connecting(&self) -> bool {
         self.opened && self.tcp.is_parked()

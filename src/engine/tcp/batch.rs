@@ -29,6 +29,10 @@ impl Engine {
         self.batch.flow = Some(key);
         self.batch.runs.push((slot, span));
         self.batch.bytes += bytes;
+        // What cannot be read is not worth a copy.
+        if self.flows.get(key).is_some_and(|flow| flow.is_opaque()) {
+            self.judge_batch();
+        }
     }
 
     /// Whether payload of this flow waits to be judged.
