@@ -146,7 +146,7 @@ def websocket():
     frames += masked(1, packed[2][:5], a, fin=False, rsv1=True) + masked(9, b"", a) + masked(0, packed[2][5:], c)
     write("websocket", "deflate-one-context", UPGRADE + frames)
     deflate = zlib.compressobj(9, wbits=-15)
-    bomb = deflate.compress(bytes(1 << 19)) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    bomb = deflate.compress(bytes(4 << 20)) + deflate.flush(zlib.Z_SYNC_FLUSH)
     write("websocket", "bomb", UPGRADE + masked(2, bomb[:-4], a, rsv1=True) + masked(1, IMEI.encode(), b))
     write("websocket", "declined", UPGRADE + f"GET /?imei={IMEI} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
     write("websocket", "broken", UPGRADE + masked(1, b"fine", a) + b"\x05then: " + MAIL.encode() + b"\n")

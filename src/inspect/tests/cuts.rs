@@ -143,7 +143,12 @@ fn fixtures() -> Vec<Fixture> {
 }
 
 /// Sends a fixture in pieces that end at `cuts`.
-pub(super) fn run<'r>(fixture: &Fixture, cuts: &[usize], rules: &'r Rules, pause: Duration) -> Flow<'r> {
+pub(super) fn run<'r>(
+    fixture: &Fixture,
+    cuts: &[usize],
+    rules: &'r Rules,
+    pause: Duration,
+) -> Flow<'r> {
     let mut flow = Flow::new(Proto::Tcp, fixture.port, rules);
     let mut from = 0;
     for cut in cuts.iter().copied().chain([fixture.bytes.len()]) {
