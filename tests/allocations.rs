@@ -154,21 +154,42 @@ fn an_idle_flow_takes_less_than_a_kibibyte_and_no_timer() {
             phone.exchange(number, messages);
         }
         // Whatever was armed is over by then.
-        phone.now.mono += Duration::from_secs(100);
-        while phone
-            .engine
-            .poll_timeout()
-            .is_some_and(|at| at <= phone.now.mono)
-        {
-            phone.engine.handle_timeout(phone.now);
-            phone.send();
-            while phone.next_segment().is_some() {}
-        }
+        phone.let_pass(Duration::from_secs(100));
         assert_eq!(phone.engine.poll_timeout(), None, "{what}: nobody is woken");
         let each = (HELD.get() - before) / (i64::from(IDLE) - 1);
         assert!(each < MOST_IDLE, "{what}: {each} bytes");
         assert!(each > 400, "{what}: {each} bytes are too few to be true");
     }
+}
+
+#[test]
+fn flows_that_have_ended_leave_nothing_behind() {
+    let mut phone = Phone::new(&identity());
+    let mut held = Vec::with_capacity(8);
+    for round in 0..8u32 {
+        for number in 0..2_000u16 {
+            let host = format!("{round}-{number}.server.example");
+            let request = format!("GET /{number} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let hello = client_hello(host.as_bytes());
+            let messages: [&[u8]; 1] = match number % 2 {
+                0 => [request.as_bytes()],
+                _ => [&hello],
+            };
+            let flow = phone.exchange(number, &messages);
+            match number % 3 {
+                0 => phone.packet(segment(flow.pair, flow.seq, flow.ack, Flags::RST), 0),
+                _ => phone.close(&flow),
+            }
+            phone.now.mono += Duration::from_millis(10);
+            phone.let_pass(Duration::ZERO);
+        }
+        phone.let_pass(Duration::from_secs(200));
+        assert_eq!(phone.engine.load().flows, 0);
+        held.push(HELD.get());
+    }
+    let early = held[..4].iter().max();
+    let late = held[4..].iter().max();
+    assert!(late <= early, "{held:?} bytes");
 }
 
 #[test]
@@ -364,7 +385,7 @@ impl Phone {
     }
 
     /// A connection that carries messages, each answered by a few bytes that the app acknowledges.
-    fn exchange(&mut self, number: u16, messages: &[&[u8]]) {
+    fn exchange(&mut self, number: u16, messages: &[&[u8]]) -> Flow {
         let mut flow = self.connect(number);
         for message in messages {
             self.say(&mut flow, message);
@@ -379,6 +400,35 @@ impl Phone {
             }
             self.packet(segment(flow.pair, flow.seq, flow.ack, Flags::ACK), 0);
             while self.next_segment().is_some() {}
+        }
+        flow
+    }
+
+    /// Both ends close, the app first.
+    fn close(&mut self, flow: &Flow) {
+        let fin = Flags(Flags::FIN.0 | Flags::ACK.0);
+        self.packet(segment(flow.pair, flow.seq, flow.ack, fin), 0);
+        self.send();
+        assert!(self.engine.recv_room(flow.socket).is_some());
+        self.engine.received(flow.socket, Ok(0), self.now);
+        while self.next_segment().is_some() {}
+        let (seq, ack) = (flow.seq.wrapping_add(1), flow.ack.wrapping_add(1));
+        self.packet(segment(flow.pair, seq, ack, Flags::ACK), 0);
+    }
+
+    /// Time passes, and whatever is due is done, said and sent.
+    fn let_pass(&mut self, time: Duration) {
+        self.now.mono += time;
+        loop {
+            self.send();
+            while self.next_segment().is_some() {}
+            while self.engine.poll_command().is_some() {}
+            while self.engine.poll_event().is_some() {}
+            let due = |at| at <= self.now.mono;
+            if !self.engine.poll_timeout().is_some_and(due) {
+                return;
+            }
+            self.engine.handle_timeout(self.now);
         }
     }
 
