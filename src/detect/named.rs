@@ -309,17 +309,19 @@ impl<'s> Search<'s> {
         }
         // Phones with two cards send two in one.
         let mut start = token.start;
-        for part in text.split([',', ';', '|']) {
-            let token = Token {
+        for text in text.split([',', ';', '|']) {
+            let part = Token {
                 start,
-                end: start + part.len(),
+                end: start + text.len(),
                 ..token
             };
-            start = token.end + 1;
-            if part.len() < text.len()
-                && let Some((value, spelling)) = shapes::of(what, part.trim())
+            start = part.end + 1;
+            if part.range() != token.range()
+                && let Some((value, spelling)) = shapes::of(what, text.trim())
             {
-                self.tell_shape(token, token.start, &value, spelling);
+                // All of them are known when the last one is.
+                let sighting = self.sighting(&value, spelling);
+                self.push(part, part.start, token, true, sighting);
             }
         }
     }

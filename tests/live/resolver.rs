@@ -84,6 +84,11 @@ impl Resolver {
         Self { asked }
     }
 
+    /// Forgets what was asked so far.
+    pub fn forget(&self) {
+        self.asked.lock().unwrap().clear();
+    }
+
     /// The names that were asked for, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()

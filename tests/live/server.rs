@@ -63,6 +63,11 @@ impl Server {
         Self { address, record }
     }
 
+    /// Forgets who connected so far.
+    pub fn forget_connections(&self) {
+        self.record.connections.lock().unwrap().clear();
+    }
+
     /// Number of connections that were accepted.
     pub fn connections(&self) -> usize {
         self.record.connections.lock().unwrap().len()

@@ -54,7 +54,12 @@ fn r14_mixed_traffic_over_bad_links_reaches_a_plateau_and_gives_everything_back(
             }
             scope.spawn(|| short_flows(&world, datagrams, &over));
             scope.spawn(|| changes(&world, &over));
-            let samples = sample(&world, time);
+            let forget = || {
+                world.forget_events();
+                resolver.forget();
+                echo.forget_connections();
+            };
+            let samples = sample(&world, time, forget);
             over.store(true, Relaxed);
             samples
         });
@@ -84,13 +89,13 @@ struct Sample {
     drops: u64,
 }
 
-fn sample(world: &World, time: Duration) -> Vec<Sample> {
+/// Measures for a time; what the tests' own ends remember, which `forget` ends, is no part of what is measured.
+fn sample(world: &World, time: Duration, forget: impl Fn()) -> Vec<Sample> {
     let started = Instant::now();
     let step = (time / 600).max(Duration::from_millis(200));
     let mut samples = Vec::new();
     while started.elapsed() < time {
-        // What the tests' own ends remember is no part of what is measured.
-        world.forget_events();
+        forget();
         let load = world.engine().load().expect("the engine answers");
         samples.push(Sample {
             at: started.elapsed(),

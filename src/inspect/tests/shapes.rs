@@ -198,3 +198,17 @@ fn a_pause_ends_a_value_without_quotes_and_the_wait_for_one_with_them_is_bounded
     flow.wait(Duration::from_secs(6));
     assert_eq!(flow.gone, 24);
 }
+
+#[test]
+fn several_values_in_one_are_found_in_whatever_pieces_they_come() {
+    let allow = rules("allow");
+    let text = "\x01{\"phone\": \"+47 400 12 345; +47 400 12 346 of another\"}";
+    for step in [text.len(), 9, 1] {
+        let mut flow = Flow::new(Proto::Tcp, 4000, &allow);
+        for piece in text.as_bytes().chunks(step) {
+            flow.send(piece);
+        }
+        flow.finish();
+        assert_eq!(flow.findings().len(), 1, "in pieces of {step}");
+    }
+}
