@@ -96,7 +96,9 @@ fn sample(world: &World, time: Duration, forget: impl Fn()) -> Vec<Sample> {
     let mut samples = Vec::new();
     while started.elapsed() < time {
         forget();
-        let load = world.engine().load().expect("the engine answers");
+        // It answers within a second, on a machine that has nothing better to do.
+        let load = (0..10).find_map(|_| world.engine().load());
+        let load = load.expect("the engine answers");
         samples.push(Sample {
             at: started.elapsed(),
             resident: resident(),
