@@ -94,7 +94,7 @@ pub(super) fn eights(bits: u64) -> u64 {
 
 /// A bit for each byte of a block that `class` marks by its highest bit, the first one lowest.
 #[inline]
-pub(super) fn bits(block: &[u8; BLOCK], class: impl Fn(u8x16) -> u8x16) -> u64 {
+fn bits(block: &[u8; BLOCK], class: impl Fn(u8x16) -> u8x16) -> u64 {
     let quarters = block.as_chunks::<16>().0.iter().rev();
     quarters.fold(0, |bits, quarter| {
         bits << 16 | u64::from(class(u8x16::new(*quarter)).to_bitmask())

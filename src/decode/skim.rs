@@ -532,6 +532,7 @@ pub(crate) const TAG: u8 = 0x12;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::tests::noise;
     use proptest::prelude::*;
 
     /// Bytes that are near each other in one class or another more often than by chance.
@@ -608,16 +609,7 @@ mod tests {
 
     #[test]
     fn noise_holds_little() {
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let noise: Vec<u8> = std::iter::repeat_with(|| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 56) as u8
-        })
-        .take(1 << 16)
-        .collect();
-        let skim = Skim::of(&noise);
+        let skim = Skim::of(&noise(1 << 16));
         let blocks = |kind: Kind| {
             let stretches = skim.stretches(kind, 0);
             stretches.map(|range| range.len() / BLOCK).sum::<usize>()

@@ -40,6 +40,18 @@ pub(crate) fn names(chain: &[Wrapper]) -> String {
 
 pub(crate) const IMEI: &str = "490154203237518";
 
+/// Bytes without pattern, the same in each run.
+pub(super) fn noise(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let random = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    });
+    random.take(count).collect()
+}
+
 /// Chain and place of every sight of the value, what the walk came to, and whether the budget lasted.
 fn sights(window: Window<'_>) -> (Vec<(String, usize)>, Rest, bool) {
     let mut budget = Budget::new();

@@ -437,7 +437,7 @@ fn needles_of_five_thousand_fit_their_tables() {
     let detector = detector(&identity);
     assert!(detector.spellings() >= 5_000, "{}", detector.spellings());
     assert!(
-        detector.table_bytes() / detector.spellings() <= (1 << 20) / 5_000,
+        detector.table_bytes() as u64 * 5_000 / detector.spellings() as u64 <= 1 << 20,
         "{}",
         detector.table_bytes()
     );

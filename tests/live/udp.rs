@@ -19,13 +19,8 @@ use crate::{
 fn datagrams_come_back_whole() {
     alone(|| {
         let world = World::new(Setup::default());
-        for (local, remote) in [
-            ("10.0.0.2:0", "203.0.113.9:7"),
-            ("[fd00::2]:0", "[2001:db8::9]:7"),
-        ] {
-            let echo = Echo::start(&world.server, remote);
-            let socket = socket(&world, local);
-            socket.connect(echo.address).expect("a route leads there");
+        for (local, remote) in ENDS {
+            let (_echo, socket) = connected(&world, local, remote);
             // 1,472 and more leave as fragments of an MTU of 1,500.
             for (seed, len) in (0..).zip([1, 100, 1200, 1472, 3000, 20_000]) {
                 let sent = Noise::new(seed).bytes(len);
@@ -45,13 +40,8 @@ fn datagrams_come_back_whole() {
 fn bursts_come_back_whole_and_in_order() {
     alone(|| {
         let world = World::new(Setup::default());
-        for (local, remote) in [
-            ("10.0.0.2:0", "203.0.113.9:7"),
-            ("[fd00::2]:0", "[2001:db8::9]:7"),
-        ] {
-            let echo = Echo::start(&world.server, remote);
-            let socket = socket(&world, local);
-            socket.connect(echo.address).expect("a route leads there");
+        for (local, remote) in ENDS {
+            let (_echo, socket) = connected(&world, local, remote);
             for (seed, len) in (0..).zip([1, 300, 1_200, 3_000]) {
                 let lens = [len; 16].into_iter().chain([len / 2, len, len]);
                 let sent: Vec<_> = (seed * 100..)
@@ -108,13 +98,8 @@ fn a_blocked_datagram_is_refused_at_once() {
             policy: policy.into(),
             ..Setup::default()
         });
-        for (local, remote) in [
-            ("10.0.0.2:0", "203.0.113.9:7"),
-            ("[fd00::2]:0", "[2001:db8::9]:7"),
-        ] {
-            let echo = Echo::start(&world.server, remote);
-            let socket = socket(&world, local);
-            socket.connect(echo.address).expect("a route leads there");
+        for (local, remote) in ENDS {
+            let (echo, socket) = connected(&world, local, remote);
             assert_prohibited(&socket, b"hello");
             assert_eq!(echo.seen(), []);
         }
@@ -252,6 +237,20 @@ fn assert_prohibited(socket: &UdpSocket, datagram: &[u8]) {
     ];
     assert!(told.contains(&error.kind()), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(3), "the app hung");
+}
+
+/// An app's end and a server's, in IPv4 and in IPv6.
+const ENDS: [(&str, &str); 2] = [
+    ("10.0.0.2:0", "203.0.113.9:7"),
+    ("[fd00::2]:0", "[2001:db8::9]:7"),
+];
+
+/// A server that sends back what comes, and a socket of the app that talks with it alone.
+fn connected(world: &World, local: &str, remote: &str) -> (Echo, UdpSocket) {
+    let echo = Echo::start(&world.server, remote);
+    let socket = socket(world, local);
+    socket.connect(echo.address).expect("a route leads there");
+    (echo, socket)
 }
 
 fn socket(world: &World, local: &str) -> UdpSocket {

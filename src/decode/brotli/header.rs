@@ -175,7 +175,11 @@ const SLACK: usize = 512;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Brotli, Progress},
+        *,
+    };
+    use crate::decode::tests::noise;
     use proptest::prelude::*;
 
     #[test]
@@ -187,6 +191,12 @@ mod tests {
             let length = (bits + 20usize).div_ceil(8);
             let stream = [&header[..length], b"abcdefghijklmnopqrstuvwxyz\x03"].concat();
             assert_eq!(plain_beginning(&stream), Some(&stream[length..]));
+            let mut out = Vec::new();
+            let (_, progress) = Brotli::new(1 << 20).push(&stream, &mut out, 100);
+            assert_eq!(
+                (progress, out.as_slice()),
+                (Progress::Done, &stream[length..][..26])
+            );
         }
         for compressed in [&b"\x1b\x19\x00\xf8"[..], b"\x06", b""] {
             assert_eq!(plain_beginning(compressed), None);
@@ -195,7 +205,7 @@ mod tests {
 
     fn decoded(stream: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        super::super::Brotli::new(1 << 24).push(stream, &mut out, 100);
+        Brotli::new(1 << 24).push(stream, &mut out, 100);
         out
     }
 
@@ -214,18 +224,10 @@ mod tests {
 
     #[test]
     fn most_of_what_is_none_does_not_begin_one() {
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let mut random = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 56) as u8
-        };
         let mut begins = 0;
-        for _ in 0..10_000 {
-            let bytes: Vec<u8> = (0..48).map(|_| random()).collect();
-            let may = may_begin(&bytes);
-            assert!(may || decoded(&bytes).is_empty(), "{bytes:x?}");
+        for bytes in noise(480_000).chunks(48) {
+            let may = may_begin(bytes);
+            assert!(may || decoded(bytes).is_empty(), "{bytes:x?}");
             begins += usize::from(may);
         }
         assert!(begins < 3_500, "{begins} of 10,000");
