@@ -623,4 +623,25 @@ mod tests {
         let few = told.iter().zip(most).all(|(told, most)| *told < most);
         assert!(few, "{told:?} of 1024");
     }
+
+    #[test]
+    fn a_field_is_told_once_and_nothing_else_is_at_every_place() {
+        for (text, length) in [
+            ("ab:4", 2),
+            ("k=4", 1),
+            ("b>4", 1),
+            ("a@4", 1),
+            ("手机号=4", 9),
+            ("手机号\":4", 10),
+            ("ab\x12\x034", 2),
+            ("4.5", 1),
+            ("\0\x12\x034", 1),
+        ] {
+            for before in 0..200 {
+                let text = [&vec![b' '; before], text.as_bytes()].concat();
+                let told: Vec<usize> = Skim::of(&text).fields(0).collect();
+                assert_eq!(told, [before + length], "{}", text.escape_ascii());
+            }
+        }
+    }
 }
