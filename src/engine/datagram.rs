@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Engine, Outgoing, Record, Seeded, SocketId, TimerKey, Wait, slots::Slot};
+use super::{
+    Engine, Outgoing, Record, Seeded, SocketId, TimerKey, Wait,
+    slots::{Slot, payload},
+};
 use crate::{
     event::{Failure, Finding, NameSource, Proto, Verdict},
     flow::{Idle, Key, Slab, still_due},
@@ -171,8 +174,7 @@ impl Datagrams {
                 return Some(outgoing);
             }
         };
-        let bytes = |slot: usize, span| slots.get(slot).map_or(&[][..], |slot| slot.get(span));
-        *room = IoSlice::new(bytes(slot, span));
+        *room = IoSlice::new(payload(slots, slot, span));
         let (length, mut total) = (span.len(), span.len());
         for room in others {
             let Some(next) = self.queue.front() else {
@@ -186,7 +188,7 @@ impl Datagrams {
             if !alike || !(1..=length).contains(&span.len()) || total > MOST_AT_ONCE {
                 break;
             }
-            *room = IoSlice::new(bytes(slot, span));
+            *room = IoSlice::new(payload(slots, slot, span));
             outgoing.count += 1;
             self.queue.pop_front();
             if span.len() < length {
@@ -226,7 +228,7 @@ impl Datagrams {
             if let Payload::Slot(at, span) = queued.payload
                 && at == index
             {
-                let bytes = slots.get(at).map_or(&[][..], |slot| slot.get(span));
+                let bytes = payload(slots, at, span);
                 queued.payload = Payload::Own(bytes.to_vec());
             }
         }

@@ -49,6 +49,11 @@ impl Slot {
     }
 }
 
+/// The bytes of a span in a slot.
+pub(super) fn payload(slots: &[Slot], slot: usize, span: Span) -> &[u8] {
+    slots.get(slot).map_or(&[], |slot| slot.get(span))
+}
+
 /// Makes the arena for packets of at most `mtu` bytes: enough for a batch, about 2 MiB at most, and one more slot for
 /// packets that were kept.
 pub(super) fn arena(mtu: usize) -> Vec<Slot> {

@@ -13,7 +13,7 @@ pub(super) use batch::Batch;
 
 use super::{
     Command, Engine, LONGEST, Record, SocketEvent, SocketId, TimerKey, Transmit, Wait, apps::Apps,
-    out::Out, sockets::Owner, time_waits::TimeWaits,
+    out::Out, slots::payload, sockets::Owner, time_waits::TimeWaits,
 };
 use crate::{
     event::{Failure, Finding, Proto, Verdict},
@@ -302,7 +302,7 @@ impl Engine {
             Bytes::Slots {
                 runs: &[(slot, span)],
                 ..
-            } => self.slots.get(slot).map_or(&[][..], |slot| slot.get(span)),
+            } => payload(&self.slots, slot, span),
             Bytes::Slots { joined, .. } | Bytes::Early(joined) => joined,
         };
         if let (Wait::Question { .. }, Bytes::Slots { .. }) = (flow.wait(), &bytes) {

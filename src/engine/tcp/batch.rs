@@ -2,7 +2,7 @@
 //! many.
 
 use super::{Bytes, Engine};
-use crate::{flow::Key, wire::Span};
+use crate::{engine::slots::payload, flow::Key, wire::Span};
 
 /// Payload of a flow that was accepted and not judged yet, in slots. Empty between two batches of the device.
 #[derive(Default)]
@@ -40,10 +40,6 @@ impl Engine {
         self.batch.flow == Some(key)
     }
 
-    fn payload(&self, slot: usize, span: Span) -> &[u8] {
-        self.slots.get(slot).map_or(&[], |packet| packet.get(span))
-    }
-
     /// Judges what was gathered, and does what follows from it.
     pub(in crate::engine) fn judge_batch(&mut self) {
         let Some(key) = self.batch.flow.take() else {
@@ -56,7 +52,7 @@ impl Engine {
         } = std::mem::take(&mut self.batch);
         if runs.len() > 1 {
             for (slot, span) in &runs {
-                joined.extend_from_slice(self.payload(*slot, *span));
+                joined.extend_from_slice(payload(&self.slots, *slot, *span));
             }
         }
         self.outbound(
